@@ -1,0 +1,103 @@
+"""Bodies in pieces: limited while they are read, bounded while they are sent, written where they belong.
+
+Nothing here holds a package in memory, and nothing knows how the pieces come.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+from collections.abc import Callable, Iterator
+from typing import BinaryIO
+
+from engineshed_packages.answers import Stream, check_encoding, shown_url
+from engineshed_packages.deadline import Deadline
+from engineshed_packages.errors import SourceRefused, Unavailable
+
+PIECE_BYTES = 256 * 1024  # measured: bigger gains nothing, smaller costs processor time
+MAX_PROBLEM_BYTES = 64 * 1024
+
+
+class Upload(io.RawIOBase):
+    """A file as a request body: its length known, each read bounded by the deadline."""
+
+    def __init__(self, file: BinaryIO, deadline: Deadline) -> None:
+        self._file = file
+        self._deadline = deadline
+        self._size_bytes = os.fstat(file.fileno()).st_size
+        self._left_bytes = self._size_bytes
+
+    def __len__(self) -> int:
+        return self._size_bytes
+
+    def tell(self) -> int:
+        # requests subtracts it from the length; without it, it would announce no length and send nothing
+        return self._size_bytes - self._left_bytes
+
+    def read(self, size: int = -1, /) -> bytes:
+        self._deadline.next_wait_s()
+        # never more than was announced, should the file grow meanwhile
+        piece = self._file.read(min(max(size, PIECE_BYTES), self._left_bytes))
+        self._left_bytes -= len(piece)
+        return piece
+
+
+def limited(chunks: Iterator[bytes], url: str, max_bytes: int) -> Iterator[bytes]:
+    """*chunks*, until they are more than *max_bytes*: then SourceRefused, code ``too-large``."""
+    received = 0
+    for chunk in chunks:
+        received += len(chunk)
+        if received > max_bytes:
+            message = f"{shown_url(url)}: more than the {max_bytes} bytes expected at most"
+            raise SourceRefused("too-large", message)
+        yield chunk
+
+
+def read_all(stream: Stream, url: str, max_bytes: int) -> bytes:
+    """The whole body of a small answer; raises as ``limited`` and as the stream does."""
+    check_encoding(stream, url)
+    return b"".join(limited(stream.chunks, url, max_bytes))
+
+
+def read_problem_body(stream: Stream) -> bytes:
+    """The body of an error answer, for its message only: any trouble with it yields nothing."""
+    data = b""
+    try:
+        for chunk in stream.chunks:
+            data += chunk
+            if len(data) > MAX_PROBLEM_BYTES:
+                return b""
+    except Unavailable:
+        return b""
+    return data
+
+
+def write_pieces(
+    stream: Stream, part: BinaryIO, url: str, *, start: int, end: int, progress: Callable[[int], None] | None
+) -> int:
+    """Write the body at *start* of *part*; return the bytes received.
+
+    Raises:
+        SourceRefused: more than *end* bytes; *part* is cut back to *start*.
+        Unavailable: fewer, the connection ended early.
+    """
+    part.seek(start)
+    part.truncate()
+    position = start
+    try:
+        for chunk in stream.chunks:
+            if position + len(chunk) > end:
+                part.seek(start)
+                part.truncate()
+                message = f"{shown_url(url)}: more than the {end} bytes that were signed"
+                raise SourceRefused("too-large", message)
+            part.write(chunk)
+            position += len(chunk)
+            if progress is not None:
+                progress(position)
+    finally:
+        part.flush()
+    if position < end:
+        raise Unavailable("cut-short", f"{shown_url(url)}: ended after {position} of {end} bytes")
+    os.fsync(part.fileno())
+    return position - start

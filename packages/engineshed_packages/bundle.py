@@ -1,0 +1,201 @@
+"""A bundle: one zip with a part of a TUF repository, for upload, by mail, or on a stick.
+
+    Version.txt                         for people, never trusted
+    metadata/…                          all roots and the current set
+    targets/<product>/<version>/…       the packages of one release, and its notes
+
+    write_bundle(repository, product, version, platforms=…, output=path)
+    with open_bundle(path) as bundle:
+        verified = bundle.verify(cache=…, trusted_root=…, now=…, seen=…)
+        for target in verified.packages:
+            bundle.copy(target, part_file)
+
+It is never extracted: only names that verified metadata lists are opened, every read is bounded. The rule
+for older bundles: one whose metadata is older than what is trusted adds no metadata; its packages are
+taken where the trusted metadata still lists their digest, and the answer says so.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import BinaryIO
+
+from engineshed_packages.archive import Archive, Item, open_archive, write_archive
+from engineshed_packages.digests import Digester, digest_file
+from engineshed_packages.errors import ContentMismatch, MetadataRefused, Missing, ReleaseRefused
+from engineshed_packages.metadata import NotesFile, Seen, View, trusted_view, verify_view
+from engineshed_packages.releases import packages_in
+from engineshed_packages.repository import Repository
+from engineshed_packages.sources import METADATA_FOLDER, TARGETS_FOLDER, Source, ZipSource
+from engineshed_packages.target import ANY, Target, target_path
+from engineshed_packages.times import format_time
+from engineshed_packages.versions import Version
+
+VERSION_NAME = "Version.txt"
+MAX_VERSION_TXT_BYTES = 64 * 1024
+ROLLBACK = "metadata-rollback"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VerifiedBundle:
+    """What a bundle is worth here.
+
+    Attributes:
+        view: the verified metadata to judge by: the bundle's, or the trusted one when that is newer.
+        older: the bundle's metadata is older than the trusted one and adds nothing to it.
+        packages: listed packages whose bytes the bundle holds; not yet hashed.
+        notes: the same for files of notes.
+    """
+
+    view: View
+    older: bool
+    packages: tuple[Target, ...]
+    notes: tuple[NotesFile, ...]
+
+
+class Bundle:
+    """An open bundle; made by ``open_bundle``."""
+
+    def __init__(self, archive: Archive) -> None:
+        self._archive = archive
+        self.source: Source = ZipSource(archive)
+
+    def version_txt(self) -> str:
+        """What ``Version.txt`` says, for people; empty when there is none.
+
+        Raises:
+            ArchiveRefused: it is too large or damaged.
+        """
+        if self._archive.find(VERSION_NAME) is None:
+            return ""
+        return self._archive.read(VERSION_NAME, max_bytes=MAX_VERSION_TXT_BYTES).decode("utf-8", "replace")
+
+    def verify(
+        self, *, cache: Path, trusted_root: bytes, now: datetime, seen: Seen | None = None
+    ) -> VerifiedBundle:
+        """Verify the bundle's metadata, or, when it is older than what is trusted, take that instead.
+
+        *cache* is not changed: keep ``view.files`` there when the packages are safe.
+
+        Raises:
+            MetadataRefused: as ``verify_view``. ArchiveRefused: the zip is damaged.
+        """
+        older = False
+        try:
+            view = verify_view(self.source, cache=cache, trusted_root=trusted_root, now=now, seen=seen)
+        except MetadataRefused as err:
+            if err.code != ROLLBACK:
+                raise
+            older = True
+            view = trusted_view(cache=cache, trusted_root=trusted_root, now=now, seen=seen)
+        return VerifiedBundle(
+            view=view,
+            older=older,
+            packages=tuple(target for target in view.targets if self._holds(target)),
+            notes=tuple(notes for notes in view.notes.values() if self._holds(notes)),
+        )
+
+    def _holds(self, listed: Target | NotesFile) -> bool:
+        return self._archive.find(f"{TARGETS_FOLDER}/{listed.download_name}") is not None
+
+    def copy(self, listed: Target | NotesFile, file: BinaryIO) -> None:
+        """Copy a listed package or notes to *file*, verified while it passes, synchronised at the end.
+
+        Raises as ``copy_target``; *file* is then to be thrown away.
+        """
+        copy_target(self.source, listed, file)
+
+
+@contextmanager
+def open_bundle(path: Path) -> Iterator[Bundle]:
+    """Open the bundle at *path*.
+
+    Raises:
+        ArchiveRefused: it is no sound zip. OSError: it cannot be read.
+    """
+    with open_archive(path) as archive:
+        yield Bundle(archive)
+
+
+def copy_target(source: Source, listed: Target | NotesFile, file: BinaryIO) -> None:
+    """Copy what verified metadata lists from any *source* to *file*, from its beginning.
+
+    Raises:
+        ContentMismatch: code ``content-mismatch``: other bytes than were signed.
+        Missing, SourceRefused, Unavailable, ArchiveRefused: from the source.
+        OSError: *file* cannot be written.
+    """
+    digester = Digester()
+    name = f"{TARGETS_FOLDER}/{listed.download_name}"
+    with source.open(name, max_bytes=listed.length_bytes) as pieces:
+        for piece in pieces:
+            digester.update(piece)
+            file.write(piece)
+    found = digester.result()
+    if (found.length_bytes, found.sha256) != (listed.length_bytes, listed.sha256):
+        raise ContentMismatch(
+            "content-mismatch",
+            f"{listed.path}: found {found.length_bytes} bytes with SHA-256 {found.sha256}, signed are "
+            f"{listed.length_bytes} bytes with {listed.sha256}",
+        )
+    file.flush()
+    os.fsync(file.fileno())
+
+
+def write_bundle(
+    repository: Repository, product: str, version: Version, *, platforms: Sequence[str] = (), output: Path
+) -> tuple[Target, ...]:
+    """Write the bundle of a release, with packages for *platforms*, all when empty; return the packages.
+
+    Raises:
+        ReleaseRefused: code ``release-unknown``: no such release, or not for one of *platforms*.
+        Missing: a package's file is not in the repository. MetadataRefused: it cannot be read.
+        OSError: *output* cannot be written.
+    """
+    published = repository.published()
+    role = published.roles[published.role_for(target_path(product, version, ANY))].signed
+    chosen = tuple(
+        target
+        for target in packages_in(role)
+        if (target.product, target.version) == (product, version)
+        and (not platforms or target.platform in platforms)
+    )
+    absent = set(platforms) - {target.platform for target in chosen}
+    if not chosen or absent:
+        what = f"{product} {version}" + (f" for {', '.join(sorted(absent))}" if absent else "")
+        raise ReleaseRefused("release-unknown", f"{what} was never published here")
+    files = {target.download_name: repository.targets / target.download_name for target in chosen}
+    for path in {target.notes for target in chosen if target.notes is not None}:
+        name = role.targets[path].get_prefixed_paths()[0]
+        files[name] = repository.targets / name
+    for file in files.values():
+        if not file.is_file():
+            raise Missing("missing", f"{file} does not exist: the repository is not whole")
+    issued = format_time(max(target.published for target in chosen))
+    items = [Item.of_bytes(VERSION_NAME, _version_txt(repository, chosen, issued).encode("utf-8"))]
+    items += [Item.of_bytes(f"{METADATA_FOLDER}/{name}", data) for name, data in published.files()]
+    items += [Item.of_file(f"{TARGETS_FOLDER}/{name}", files[name]) for name in sorted(files)]
+    write_archive(output, items)
+    return chosen
+
+
+def _version_txt(repository: Repository, chosen: Sequence[Target], published: str) -> str:
+    """The lines for people: what it is, and the digests the download page shows."""
+    first = chosen[0]
+    lines = [f"Product:   {first.product}", f"Version:   {first.version}", f"Published: {published}"]
+    for target in chosen:
+        digests = digest_file(repository.targets / target.download_name)
+        lines += [
+            "",
+            f"Package:   {target.path.rpartition('/')[2]}",
+            f"Platform:  {target.platform}",
+            f"Bytes:     {digests.length_bytes}",
+            f"SHA-256:   {digests.sha256}",
+            f"SHA-1:     {digests.sha1}",
+        ]
+    return "\n".join(lines) + "\n"

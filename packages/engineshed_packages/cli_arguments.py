@@ -1,0 +1,227 @@
+"""The arguments of `engineshed-packages` and the words of its ``--help``."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable, Mapping
+from datetime import datetime
+
+from engineshed_packages import __version__, exits
+from engineshed_packages.commands import Answer
+from engineshed_packages.target import DEFAULT_CHANNEL, MODES, PLATFORMS, SEVERITIES
+
+PROGRAM = "engineshed-packages"
+PASSPHRASE_VARIABLE = "ENGINESHED_KEY_PASSPHRASE_FILE"
+_CODES = (
+    exits.DONE,
+    exits.FAILED,
+    exits.USAGE,
+    exits.BAD_CONTENT,
+    exits.IO_ERROR,
+    exits.TRY_LATER,
+    exits.CONFIGURATION,
+)
+
+Run = Callable[[argparse.Namespace, datetime], Answer]
+_Commands = argparse._SubParsersAction  # argparse gives the thing no public name
+
+
+def build_parser(runs: Mapping[str, Run]) -> argparse.ArgumentParser:
+    """The parser of all commands; ``run`` of its result is the function in *runs* of that name."""
+    parser = argparse.ArgumentParser(
+        prog=PROGRAM,
+        description="Builds, signs and bundles releases of engines. The vendor's side; runs offline.",
+        epilog=f"Each command has its own --help with examples.\n\nExit codes:\n{exits.describe(_CODES)}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action="version", version=f"{PROGRAM} {__version__}")
+    top = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    keys = top.add_parser("keys", help="make the signing keys and the repository")
+    below = keys.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    _add_keys_init(below, runs["keys init"])
+    _add_build(top, runs["build"])
+    _add_release(top, runs["release"])
+    _add_bundle(top, runs["bundle"])
+    _add_inspect(top, runs["inspect"])
+    _add_verify(top, runs["verify"])
+    _add_refresh(top, runs["refresh"])
+    return parser
+
+
+def _add(
+    to: _Commands[argparse.ArgumentParser], name: str, run: Run, *, summary: str, more: str, examples: str
+) -> argparse.ArgumentParser:
+    """Add the command *name* with the options all commands have."""
+    indented = "\n".join(f"  {PROGRAM} {line}" for line in examples.splitlines())
+    parser = to.add_parser(
+        name,
+        help=summary,
+        description=f"{summary[0].upper()}{summary[1:]}.\n\n{more}",
+        epilog=f"Examples:\n{indented}\n\nExit codes:\n{exits.describe(_CODES)}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--json", action="store_true", help="print the data as JSON")
+    parser.add_argument("-q", "--quiet", action="store_true", help="no talk on stderr but errors")
+    parser.add_argument("-v", "--verbose", action="store_true", help="log on stderr what is done")
+    parser.set_defaults(run=run)
+    return parser
+
+
+def _add_repository(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--repository", default="repository", metavar="DIR", help="the TUF repository (%(default)s)"
+    )
+
+
+def _add_keys(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--keys", default="keys", metavar="DIR", help="folder of the signing keys (%(default)s)"
+    )
+    parser.add_argument(
+        "--passphrase-file",
+        metavar="FILE",
+        help=f"holds the passphrase of the keys; else ${PASSPHRASE_VARIABLE}, else it is asked for",
+    )
+
+
+def _add_keys_init(to: _Commands[argparse.ArgumentParser], run: Run) -> None:
+    parser = _add(
+        to,
+        "init",
+        run,
+        summary="make all keys and a new repository, and write the root to hand out",
+        more="Once per vendor. The keys are encrypted with one passphrase of at least 12 characters.\n"
+        "Afterwards take root-… and targets to an offline place; daily work needs online and product-….",
+        examples="keys init --product sample-engine\n"
+        "keys init --product sample-engine --root-keys 1 --threshold 1 --passphrase-file pass.txt",
+    )
+    parser.add_argument(
+        "--product", action="append", required=True, metavar="NAME", help="a product to release; repeatable"
+    )
+    parser.add_argument(
+        "--root-keys", type=int, default=3, metavar="N", help="number of root keys (%(default)s)"
+    )
+    parser.add_argument(
+        "--threshold", type=int, default=2, metavar="N", help="root keys that must sign a root (%(default)s)"
+    )
+    parser.add_argument(
+        "--root-out",
+        default="root.json",
+        metavar="FILE",
+        help="where to write the root to hand out (%(default)s)",
+    )
+    _add_repository(parser)
+    _add_keys(parser)
+
+
+def _add_build(to: _Commands[argparse.ArgumentParser], run: Run) -> None:
+    parser = _add(
+        to,
+        "build",
+        run,
+        summary="build a package from folders",
+        more="A package.toml at the top of a source describes the package. Later sources overlay earlier\n"
+        "ones. The same input gives the same bytes on every machine.",
+        examples="build dist/common dist/linux --version 3.4.0 --platform linux-x86_64 --output packages\n"
+        "build engine --version 3.4.0",
+    )
+    parser.add_argument("sources", nargs="+", metavar="SOURCE", help="folder with the engine's files")
+    parser.add_argument("--version", required=True, help="the version of the release")
+    parser.add_argument("--platform", default="any", choices=PLATFORMS, help="where it runs (%(default)s)")
+    parser.add_argument(
+        "--output", default=".", metavar="DIR", help="where the package is written (%(default)s)"
+    )
+
+
+def _add_release(to: _Commands[argparse.ArgumentParser], run: Run) -> None:
+    parser = _add(
+        to,
+        "release",
+        run,
+        summary="sign packages and publish them in the repository as one release",
+        more="All packages are of one version of one product. The same bytes again change nothing,\n"
+        "other bytes are refused. If somebody else publishes at the same time, one of the two gets\n"
+        "exit code 75.",
+        examples="release packages/sample-engine-3.4.0-*.zip\n"
+        "release packages/sample-engine-3.4.0-any.zip --severity critical --floor 3.3.0 --message 'Fixes …'",
+    )
+    parser.add_argument("packages", nargs="+", metavar="PACKAGE", help="a package made by build")
+    parser.add_argument("--channel", default=DEFAULT_CHANNEL, help="who gets it (%(default)s)")
+    parser.add_argument(
+        "--severity", default="optional", choices=SEVERITIES, help="how urgent it is (%(default)s)"
+    )
+    parser.add_argument(
+        "--mode", default="automatic", choices=MODES, help="whether it is offered by itself (%(default)s)"
+    )
+    parser.add_argument(
+        "--min-version", metavar="VERSION", help="an engine must be there before it takes this one"
+    )
+    parser.add_argument("--floor", metavar="VERSION", help="nothing below is ordered any more")
+    parser.add_argument("--message", default="", help="one line for the admins, at most 500 characters")
+    parser.add_argument("--notes", metavar="FILE", help="JSON file with the notes of the release")
+    _add_repository(parser)
+    _add_keys(parser)
+
+
+def _add_bundle(to: _Commands[argparse.ArgumentParser], run: Run) -> None:
+    parser = _add(
+        to,
+        "bundle",
+        run,
+        summary="write the bundle of a published release",
+        more="One zip for the download site, a portal, or an engine without network. Needs no key.",
+        examples="bundle sample-engine 3.4.0\n"
+        "bundle sample-engine 3.4.0 --platform linux-x86_64 --output 3.4.0.zip",
+    )
+    parser.add_argument("product", metavar="PRODUCT")
+    parser.add_argument("version", metavar="VERSION")
+    parser.add_argument(
+        "--platform", action="append", default=[], choices=PLATFORMS, help="only this one; repeatable (all)"
+    )
+    parser.add_argument(
+        "--output", default=".", metavar="PATH", help="file, or folder to name it in (%(default)s)"
+    )
+    _add_repository(parser)
+
+
+def _add_inspect(to: _Commands[argparse.ArgumentParser], run: Run) -> None:
+    parser = _add(
+        to,
+        "inspect",
+        run,
+        summary="show what a package or bundle says of itself",
+        more="Nothing is verified, no key or root is needed.",
+        examples="inspect packages/sample-engine-3.4.0-any.zip\n"
+        "inspect sample-engine-3.4.0-bundle.zip --json",
+    )
+    parser.add_argument("file", metavar="FILE")
+
+
+def _add_verify(to: _Commands[argparse.ArgumentParser], run: Run) -> None:
+    parser = _add(
+        to,
+        "verify",
+        run,
+        summary="verify a bundle, or a repository, with all its packages",
+        more="Does what a portal and an updater do: signatures from the root down, every package's bytes.",
+        examples="verify sample-engine-3.4.0-bundle.zip --root root.json\nverify repository --root root.json",
+    )
+    parser.add_argument("path", metavar="PATH", help="bundle, or folder of a repository")
+    parser.add_argument("--root", required=True, metavar="FILE", help="the root.json the vendor handed out")
+
+
+def _add_refresh(to: _Commands[argparse.ArgumentParser], run: Run) -> None:
+    parser = _add(
+        to,
+        "refresh",
+        run,
+        summary="sign the timestamp anew, daily; and roles whose life runs out",
+        more="The timestamp carries the date by which portals and engines tell that they are not kept in\n"
+        "the past. Warned of a role at 80 % of its life, sign it anew with --role; its keys must be there.",
+        examples="refresh -q\nrefresh --role sample-engine --role targets",
+    )
+    parser.add_argument(
+        "--role", action="append", default=[], metavar="NAME", help="sign this role too; repeatable"
+    )
+    _add_repository(parser)
+    _add_keys(parser)

@@ -1,0 +1,82 @@
+"""Metadata our own commands would never write: for tests of those who must refuse it, or survive it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from tuf.api.metadata import Metadata, Root, Snapshot, Targets, Timestamp
+
+from engineshed_packages.errors import MetadataRefused
+from engineshed_packages.metadata import open_view
+from engineshed_packages.signing import Signer
+from engineshed_packages.sources import Source
+from tests.vendor import PRODUCT, Vendor
+
+
+def refused(
+    vendor: Vendor, cache: Path, *, source: Source | None = None, **arguments: object
+) -> MetadataRefused:
+    """The error of a view that must not be given."""
+    given = {"cache": cache, "trusted_root": vendor.root, "now": vendor.now, **arguments}
+    with pytest.raises(MetadataRefused) as caught:
+        open_view(source or vendor.source, **given)  # type: ignore[arg-type]  # tables of cases
+    return caught.value
+
+
+def metadata_file(vendor: Vendor, name: str) -> Path:
+    """Path of one of the vendor's metadata files."""
+    return vendor.repository.metadata / name
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    """Every file below *folder* by relative path."""
+    return {
+        path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()
+    }
+
+
+def rewrite(path: Path, change: Callable[[dict[str, object]], None]) -> None:
+    """Change signed metadata without signing it anew."""
+    values = json.loads(path.read_bytes())
+    change(values)
+    path.write_text(json.dumps(values))
+
+
+def publish(vendor: Vendor, change: Callable[[Targets], None], *, role: str = PRODUCT) -> None:
+    """Publish a role with any content, well signed."""
+    with vendor.repository.draft() as draft:
+        change(draft.change(role))
+        vendor.repository.publish(draft, vendor.keys, vendor.tick())
+
+
+def sign_timestamp(vendor: Vendor, change: Callable[[Timestamp], None]) -> None:
+    """Replace timestamp.json by a changed one, well signed."""
+    published = vendor.repository.published()
+    timestamp = Metadata[Timestamp].from_bytes(published.timestamp.data).signed
+    timestamp.version += 1
+    change(timestamp)
+    file = Signer(vendor.keys, vendor.tick()).role_file(Timestamp.type, timestamp, published.root)
+    metadata_file(vendor, file.name).write_bytes(file.data)
+
+
+def rotate_online_key(vendor: Vendor) -> None:
+    """What a vendor does whose online key was stolen: a new root names another, versions start anew."""
+    published = vendor.repository.published()
+    root = Metadata[Root].from_bytes(published.roots[-1].data).signed
+    root.version += 1
+    (old,) = root.roles[Timestamp.type].keyids
+    new = vendor.keys.generate("online-2")
+    for role in (Timestamp.type, Snapshot.type):
+        root.revoke_key(old, role)
+        root.add_key(new, role)
+    signer = Signer(vendor.keys, vendor.tick())
+    meta = published.snapshot.signed.meta
+    files = [
+        signer.role_file(Root.type, root, published.root, root),
+        *signer.online_files(root, meta, snapshot=None, timestamp=None),
+    ]
+    for file in files:
+        metadata_file(vendor, file.name).write_bytes(file.data)
