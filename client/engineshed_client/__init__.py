@@ -1,0 +1,1 @@
+"""The updater: fetches, verifies, replaces, probes, reports. Linux and Windows; imports no server library."""

@@ -1,0 +1,203 @@
+"""One cycle of the updater: recover, carry on, send what waits, ask for news, begin an attempt.
+
+A cycle runs under the updater's lock and knows no loop and no clock on the wall. ``loop`` repeats it;
+``engineshed-client update`` runs it by hand. It raises what keeps it from ending, and the next one then
+begins by recovering, as the first one does.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import Enum, auto
+
+from engineshed_client import machine
+from engineshed_client.agent.installed import InstalledEngine
+from engineshed_client.agent.judging import (
+    Offer,
+    Refusal,
+    judge,
+    refused_to_begin,
+    remember_accepted,
+    tell_refusal,
+)
+from engineshed_client.agent.pace import Rests
+from engineshed_client.agent.polling import Poller
+from engineshed_client.errors import EnrolmentRefused, PortalUnavailable, Refused
+from engineshed_client.fetch import Portal
+from engineshed_client.journal import Journal, State
+from engineshed_client.steps.beginning import begin_update
+from engineshed_client.steps.context import Context
+from engineshed_client.supervisor import cap_output
+from engineshed_packages.enrolment import EnrolAnswer
+from engineshed_packages.jsontext import Json, write_compact
+from engineshed_packages.protocol import Outcome
+
+logger = logging.getLogger(__name__)
+
+
+class Event(Enum):
+    """What a cycle came to."""
+
+    NOTHING = auto()  # the portal has no news
+    REFUSED = auto()  # an order was refused
+    RESTING = auto()  # an order waits, because the same failed here a short time ago
+    WAITING = auto()  # an attempt waits for its window
+    UNFETCHED = auto()  # an attempt waits because its package could not be fetched
+    ENDED = auto()  # an attempt ended
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Done:
+    """What a cycle came to.
+
+    Attributes:
+        code, message: the portal's, the refusal's, or those of the attempt's END line.
+        outcome, attempt: of an attempt that ended.
+        poll_s: seconds to the next poll as the portal wants it; None when it was not asked.
+    """
+
+    event: Event
+    code: str
+    message: str = ""
+    outcome: Outcome | None = None
+    attempt: str | None = None
+    poll_s: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parts:
+    """What a cycle works with; made by ``wiring``."""
+
+    context: Context
+    portal: Portal
+    credentials: EnrolAnswer
+    poller: Poller
+    installed: InstalledEngine
+
+
+class Cycle:
+    """Runs cycles, one after the other, in one process."""
+
+    def __init__(self, parts: Parts) -> None:
+        self._parts = parts
+        self._context = parts.context
+        self._rests = Rests()
+        self._settled = False
+        self._waiting: str | None = None
+
+    def run(self) -> Done:
+        """One cycle; the caller holds the updater's lock.
+
+        Raises:
+            PortalUnavailable, EnrolmentRefused: no word from the portal.
+            ClientError: anything else that keeps it from ending.
+        """
+        journal = self._under_way()
+        cap_output(self._context.paths, self._context.fs)
+        done = self._ask() if journal is None else self._carry_on(journal)
+        self._settled = True
+        return done
+
+    def _under_way(self) -> Journal | None:
+        """The attempt that may go on; what an earlier process or a failed cycle left is recovered first."""
+        if self._settled:
+            journal = self._context.journals.load()
+            if journal is None or journal.attempt == self._waiting:
+                return journal
+        self._settled = False
+        found = machine.recover(self._context)
+        if isinstance(found, Outcome):
+            logger.info("an interrupted attempt was ended", extra={"outcome": found.value})
+        return found if isinstance(found, Journal) else None
+
+    def _carry_on(self, journal: Journal) -> Done:
+        """Run the attempt of *journal* until it ends or has to wait."""
+        target = journal.goal.target
+        name = journal.attempt if target is None else target.sha256
+        found = machine.run(self._context, journal)
+        if isinstance(found, machine.Waiting):
+            self._waiting = journal.attempt
+            event = Event.UNFETCHED if found.state is State.DOWNLOADING else Event.WAITING
+            return Done(event=event, code="waiting", message=f"the attempt waits in {found.state}")
+        self._waiting = None
+        if found is Outcome.OK:
+            self._rests.went_well(name)
+        else:
+            self._rests.failed(name, time.monotonic())
+        self._send_now()
+        return self._ended(journal.attempt, found)
+
+    def _ended(self, attempt: str, outcome: Outcome) -> Done:
+        """The attempt's END line tells code and message."""
+        lines = [line for line in self._context.log.read() if line.attempt == attempt]
+        values = lines[-1].values if lines else {}
+        return Done(
+            event=Event.ENDED,
+            code=values.get("code", ""),
+            message=values.get("message", ""),
+            outcome=outcome,
+            attempt=attempt,
+        )
+
+    def _ask(self) -> Done:
+        self._context.outbox.send(self._parts.portal)
+        answer = self._parts.poller.poll(State.IDLE, None)
+        if answer.order is None:
+            done = Done(event=Event.NOTHING, code=answer.code, message=answer.text)
+        else:
+            done = self._take(answer.order)
+        return Done(
+            event=done.event,
+            code=done.code,
+            message=done.message,
+            outcome=done.outcome,
+            attempt=done.attempt,
+            poll_s=answer.poll_s,
+        )
+
+    def _take(self, envelope: Mapping[str, Json]) -> Done:
+        """Judge an order, and carry it out or refuse it."""
+        name = hashlib.sha256(write_compact(envelope)).hexdigest()
+        if self._rests.is_resting(name, time.monotonic()):
+            return Done(event=Event.RESTING, code="order-rests", message="this order was refused before")
+        verdict = judge(
+            envelope,
+            self._parts.portal,
+            context=self._context,
+            credentials=self._parts.credentials,
+            installed=self._parts.installed.version(),
+        )
+        if isinstance(verdict, Refusal):
+            return self._refuse(verdict, name)
+        if self._rests.is_resting(verdict.target.sha256, time.monotonic()):
+            text = f"{verdict.target.version} failed here a short time ago and is tried again later"
+            return Done(event=Event.RESTING, code="attempt-rests", message=text)
+        begun = self._begin(verdict)
+        return self._refuse(begun, name) if isinstance(begun, Refusal) else self._carry_on(begun)
+
+    def _refuse(self, refusal: Refusal, name: str) -> Done:
+        self._rests.failed(name, time.monotonic())
+        logger.warning("order refused", extra={"code": refusal.code})
+        tell_refusal(refusal, self._context, self._parts.installed)
+        self._send_now()
+        return Done(event=Event.REFUSED, code=refusal.code, message=refusal.message)
+
+    def _begin(self, offer: Offer) -> Journal | Refusal:
+        remember_accepted(self._context, offer)
+        try:
+            return begin_update(
+                self._context, offer.target, order=offer.signed.order, envelope=offer.envelope
+            )
+        except Refused as err:
+            return refused_to_begin(err, offer)
+
+    def _send_now(self) -> None:
+        """Send reports at once; without the portal they wait for the next cycle."""
+        try:
+            self._context.outbox.send(self._parts.portal)
+        except (PortalUnavailable, EnrolmentRefused) as err:
+            logger.info("report waits", extra={"code": err.code})

@@ -1,0 +1,103 @@
+"""The gate before an engine is stopped for an order: its times once more, and one poll.
+
+Whatever happened since the order was accepted still counts: a cancel, a hold, an emergency stop, a
+release that the vendor withdrew, another order. The engine goes on only when it is handed the same order
+again. A portal that cannot be reached stops nothing when the order says ``offline_start``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from engineshed_client.agent.polling import Poller
+from engineshed_client.errors import PortalUnavailable
+from engineshed_client.fetch import Portal
+from engineshed_client.journal import Journal
+from engineshed_client.seen import SeenFile
+from engineshed_client.steps.context import Clearance, Word
+from engineshed_packages.enrolment import OrderKey
+from engineshed_packages.errors import OrderRefused
+from engineshed_packages.orders import CANCEL, Order, verify_order
+from engineshed_packages.protocol import PollAnswer
+from engineshed_packages.times import format_time
+
+GO = Clearance(word=Word.GO)
+
+
+def check_times(order: Order, now: datetime) -> Clearance:
+    """Whether *order* allows the engine to be stopped at *now*; a pure rule."""
+    if order.start_before is not None and now >= order.start_before:
+        latest = format_time(order.start_before)
+        return _cancel("start-too-late", f"the engine had to be stopped before {latest}")
+    if order.window is None:
+        return GO
+    if now < order.window.opens:
+        text = f"the window opens at {format_time(order.window.opens)}"
+        return Clearance(word=Word.WAIT, code="window-closed", message=text)
+    if now >= order.window.closes:
+        return _cancel("window-missed", f"the window closed at {format_time(order.window.closes)}")
+    return GO
+
+
+class OrderGate:
+    """Asks the portal; implements ``Gate``."""
+
+    def __init__(self, poller: Poller, portal: Portal, *, keys: Sequence[OrderKey], seen: SeenFile) -> None:
+        self._poller = poller
+        self._portal = portal
+        self._keys = keys
+        self._seen = seen
+
+    def ask(self, journal: Journal, now: datetime) -> Clearance:
+        """Whether the engine may be stopped now for the order in *journal*.
+
+        Raises:
+            PortalUnavailable: ask again later.
+            OrderRefused: the order in the journal is not what was accepted.
+            EnrolmentRefused, Refused, DiskTrouble: as ``Poller.poll``.
+        """
+        order = verify_order(journal.order or {}, self._keys).order
+        dates = [date for date in (now, self._seen.load().metadata.newest_date) if date is not None]
+        clearance = check_times(order, max(dates))
+        if clearance.word is not Word.GO:
+            return clearance
+        try:
+            answer = self._poller.poll(journal.state, journal.attempt)
+        except PortalUnavailable:
+            if order.offline_start:
+                return GO
+            raise
+        clearance = self._check_answer(answer, order)
+        if clearance.word is not Word.GO:
+            return clearance
+        return self._check_vendor(answer, order)
+
+    def _check_answer(self, answer: PollAnswer, order: Order) -> Clearance:
+        if answer.order is None:
+            text = f"the portal sends no order any more: {answer.code}, {answer.text}"
+            return _cancel("taken-back", text)
+        try:
+            current = verify_order(answer.order, self._keys).order
+        except OrderRefused as err:
+            return _cancel(err.code, err.message)
+        if current.id == order.id:
+            return GO
+        if current.do == CANCEL:
+            reason = current.message or "no reason given"
+            return _cancel("cancelled", f"order {current.id} cancels it: {reason}")
+        return _cancel("superseded", f"the portal sends order {current.id} in place of {order.id}")
+
+    def _check_vendor(self, answer: PollAnswer, order: Order) -> Clearance:
+        """When the vendor has signed something newer since: is the release still offered?"""
+        package = order.package
+        if package is None or answer.timestamp_version <= self._seen.load().metadata.timestamp_version:
+            return GO
+        target = self._portal.open_view().find(package.path)
+        if target is None or target.withdrawn or target.sha256 != package.sha256:
+            return _cancel("withdrawn", f"the vendor does not offer {package.path} any more")
+        return GO
+
+
+def _cancel(code: str, message: str) -> Clearance:
+    return Clearance(word=Word.CANCEL, code=code, message=message)

@@ -1,0 +1,155 @@
+"""``engineshed-client run``: cycles for ever, with patience, until told to stop.
+
+Two locks: one for the life of this loop, so that a second one ends with "locked" at once; the updater's
+own for each cycle, so that an administrator's command can work between two cycles. Told to stop, it ends
+what it is at and then itself; a download is broken off, to be resumed. It may be killed at any instant.
+"""
+
+from __future__ import annotations
+
+import logging
+import random
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+
+from engineshed_client.agent.cycle import Cycle, Done, Event, Parts
+from engineshed_client.agent.pace import poll_wait_s, trouble_wait_s
+from engineshed_client.errors import (
+    ClientError,
+    EnrolmentRefused,
+    Locked,
+    PortalUnavailable,
+    TryLater,
+    client_boundary,
+)
+from engineshed_client.paths import Paths
+
+logger = logging.getLogger(__name__)
+
+LOCKED_WAIT_S = 5.0
+AGENT_LOCK = "agent.lock"
+STARTS = "starts.txt"  # the launcher's count of starts since the updater last came up
+
+
+class Stop:
+    """The wish to stop, from a signal or another thread."""
+
+    def __init__(self) -> None:
+        self._event = threading.Event()
+
+    @property
+    def wanted(self) -> bool:
+        """True once somebody asked."""
+        return self._event.is_set()
+
+    def ask(self) -> None:
+        """Ask the loop to stop."""
+        self._event.set()
+
+    def wait(self, seconds: float) -> None:
+        """Wait, but not longer than until somebody asks."""
+        self._event.wait(seconds)
+
+    def check(self) -> None:
+        """Break a download off when the updater is to stop; what arrived is kept.
+
+        Raises:
+            PortalUnavailable: code ``stopping``.
+        """
+        if self.wanted:
+            raise PortalUnavailable("stopping", "the updater stops: the download goes on at its next start")
+
+    @contextmanager
+    def on_signals(self) -> Iterator[None]:
+        """Inside the block SIGTERM and SIGINT ask to stop."""
+
+        def handle(number: int, frame: FrameType | None) -> None:
+            self.ask()
+
+        before = {number: signal.signal(number, handle) for number in (signal.SIGTERM, signal.SIGINT)}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+
+def run(parts: Parts, stop: Stop) -> None:
+    """Repeat cycles until *stop* is asked.
+
+    Raises:
+        Locked: another loop serves this base.
+    """
+    paths, fs = parts.context.paths, parts.context.fs
+    with client_boundary(), fs.lock(agent_lock(paths)):
+        loop = Loop(parts)
+        while not stop.wanted:
+            stop.wait(loop.once())
+
+
+def agent_lock(paths: Paths) -> Path:
+    """The lock a loop holds while it lives; never removed."""
+    return paths.work / AGENT_LOCK
+
+
+class Loop:
+    """Counts trouble, and tells how long to wait."""
+
+    def __init__(self, parts: Parts) -> None:
+        self._parts = parts
+        self._cycle = Cycle(parts)
+        self._troubles = 0
+        self._bugs = 0
+
+    def once(self) -> float:
+        """One cycle; the seconds to wait before the next."""
+        context = self._parts.context
+        try:
+            with client_boundary(), context.fs.lock(context.paths.lock):
+                done = self._cycle.run()
+                self._came_up()
+        except Locked:
+            logger.info("a command works on this base")
+            return LOCKED_WAIT_S
+        except ClientError as err:
+            return self._wait_out(err)
+        except Exception:
+            # The top of the loop: a bug must not leave the host without an updater.
+            self._bugs += 1
+            logger.exception("cycle failed unexpectedly", extra={"times": self._bugs})
+            return self._trouble_wait_s(None)
+        return self._wait_after(done)
+
+    def _wait_after(self, done: Done) -> float:
+        logger.info("cycle ended", extra={"event": done.event.name, "code": done.code})
+        if done.event is Event.UNFETCHED:
+            return self._trouble_wait_s(None)
+        self._troubles = 0
+        poll_s = self._parts.context.settings.poll_s if done.poll_s is None else done.poll_s
+        return poll_wait_s(poll_s, random.random())
+
+    def _wait_out(self, err: ClientError) -> float:
+        logger.warning("cycle did not end", extra={"code": err.code, "reason": err.message})
+        if isinstance(err, PortalUnavailable | EnrolmentRefused):
+            # The updater itself works: that the portal does not is no reason to go back to an older one.
+            self._came_up()
+        return self._trouble_wait_s(err.retry_after_s if isinstance(err, TryLater) else None)
+
+    def _trouble_wait_s(self, retry_after_s: int | None) -> float:
+        self._troubles += 1
+        return trouble_wait_s(
+            self._parts.context.settings.poll_s,
+            self._troubles,
+            retry_after_s=retry_after_s,
+            chance=random.random(),
+        )
+
+    def _came_up(self) -> None:
+        """Clear the launcher's count of starts."""
+        context = self._parts.context
+        with client_boundary():
+            context.fs.remove_file(context.paths.updater / STARTS)

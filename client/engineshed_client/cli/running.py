@@ -1,0 +1,42 @@
+"""``run`` and ``recover``: what the service manager calls."""
+
+from __future__ import annotations
+
+from engineshed_client import machine
+from engineshed_client.agent import Stop, connect, open_base, run
+from engineshed_client.cli.frame import Frame
+from engineshed_client.journal import Journal
+from engineshed_packages import exits
+from engineshed_packages.protocol import Outcome
+
+
+def run_run(frame: Frame) -> int:
+    """Poll and update until SIGTERM."""
+    stop = Stop()
+    show = frame.progress()
+
+    def progress(received: int, total: int) -> None:
+        stop.check()
+        show(received, total)
+
+    parts = connect(open_base(frame.settings(), progress))
+    frame.output.talk(f"updater of {parts.context.paths.engine}, engine {parts.credentials.engine}")
+    with stop.on_signals():
+        run(parts, stop)
+    frame.output.talk("stopped")
+    return exits.DONE
+
+
+def run_recover(frame: Frame) -> int:
+    """Bring what an interrupted updater left to its end; to be called before the engine starts at boot."""
+    context = frame.open_base()
+    with frame.locked(context):
+        found = machine.recover(context)
+    if isinstance(found, Journal):
+        text = f"attempt {found.attempt} is in {found.state}: the running updater goes on with it"
+        frame.output.result({"found": found.state.value, "attempt": found.attempt}, text)
+    elif isinstance(found, Outcome):
+        frame.output.result({"found": found.value}, f"an interrupted attempt was ended: {found.value}")
+    else:
+        frame.output.result({"found": None}, "nothing was left to be recovered")
+    return exits.DONE

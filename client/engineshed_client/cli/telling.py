@@ -1,0 +1,212 @@
+"""``status``, ``history`` and ``log``: what is and what was. They read only and need no lock."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from engineshed_client.agent.installed import Condition, InstalledEngine
+from engineshed_client.cli.frame import Frame
+from engineshed_client.cli.output import table
+from engineshed_client.errors import client_boundary
+from engineshed_client.install.trees import find_tree, list_previous
+from engineshed_client.journal import State
+from engineshed_client.reports import LogLine
+from engineshed_client.reports.log_line import BEGIN, END
+from engineshed_client.steps.context import Context
+from engineshed_packages import exits
+from engineshed_packages.jsontext import Json
+from engineshed_packages.protocol import Health, Outcome
+from engineshed_packages.times import format_time
+
+FOLLOW_S = 0.3
+NAGIOS_OK, NAGIOS_WARNING, NAGIOS_CRITICAL = 0, 1, 2
+_NAGIOS_WORDS = ("OK", "WARNING", "CRITICAL")
+_PIECE_BYTES = 65536
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Attempt:
+    """One attempt as update.log tells it; *end* is None while it is under way."""
+
+    begin: LogLine
+    end: LogLine | None
+
+    @property
+    def outcome(self) -> str:
+        """The word on its END line, or that there is none."""
+        return "under way" if self.end is None else self.end.values.get("outcome", "")
+
+    def to_dict(self) -> dict[str, Json]:
+        """JSON values."""
+        end = {} if self.end is None else self.end.values
+        return {
+            "attempt": self.begin.attempt,
+            "began": format_time(self.begin.at),
+            "ended": None if self.end is None else format_time(self.end.at),
+            "kind": self.begin.values.get("kind"),
+            "from": self.begin.values.get("from"),
+            "to": self.begin.values.get("to"),
+            "outcome": end.get("outcome"),
+            "code": end.get("code"),
+            "message": end.get("message"),
+        }
+
+
+def read_attempts(context: Context) -> tuple[Attempt, ...]:
+    """The attempts in update.log, oldest first."""
+    with client_boundary():
+        lines = context.log.read()
+    ends = {line.attempt: line for line in lines if line.event == END}
+    return tuple(Attempt(begin=line, end=ends.get(line.attempt)) for line in lines if line.event == BEGIN)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Status:
+    """How a base is now."""
+
+    product: str
+    version: str | None
+    condition: Condition
+    state: State
+    attempt: str | None
+    last: Attempt | None
+    waiting_reports: int
+    previous: tuple[tuple[str, str], ...]
+    metadata_issued: str | None
+
+    def to_dict(self) -> dict[str, Json]:
+        """JSON values."""
+        return {
+            "product": self.product,
+            "version": self.version,
+            "health": self.condition.health.value,
+            "measured_version": self.condition.measured_version,
+            "state": self.state.value,
+            "attempt": self.attempt,
+            "last_attempt": None if self.last is None else self.last.to_dict(),
+            "waiting_reports": self.waiting_reports,
+            "previous": [{"folder": folder, "version": version} for folder, version in self.previous],
+            "metadata_issued": self.metadata_issued,
+        }
+
+    def lines(self) -> tuple[str, ...]:
+        """For people."""
+        last = "none" if self.last is None else _told(self.last)
+        kept = ", ".join(f"{version} in {folder}" for folder, version in self.previous) or "none"
+        under_way = "" if self.attempt is None else f", attempt {self.attempt}"
+        return (
+            f"engine:    {self.product} {self.version or 'not installed'}, {self.condition.health}",
+            f"updater:   {self.state}{under_way}",
+            f"last:      {last}",
+            f"previous:  {kept}",
+            f"reports:   {self.waiting_reports} waiting",
+            f"metadata:  {self.metadata_issued or 'none verified yet'}",
+        )
+
+    def nagios(self) -> tuple[int, str]:
+        """Plugin state and the plugin's one line with its figures."""
+        outcome = None if self.last is None or self.last.end is None else self.last.outcome
+        level = NAGIOS_OK
+        if outcome not in (None, Outcome.OK):
+            level = NAGIOS_WARNING
+        if self.version is None or self.condition.health is Health.BAD or outcome == Outcome.BROKEN:
+            level = NAGIOS_CRITICAL
+        text = f"{self.product} {self.version or 'not installed'}, {self.condition.health}, {self.state}"
+        return level, f"ENGINESHED {_NAGIOS_WORDS[level]} - {text} | waiting_reports={self.waiting_reports}"
+
+
+def _told(attempt: Attempt) -> str:
+    values = attempt.begin.values
+    when = format_time(attempt.begin.at if attempt.end is None else attempt.end.at)
+    return f"{when} {values.get('from')} -> {values.get('to')} {attempt.outcome}"
+
+
+def read_status(context: Context) -> Status:
+    """Look at the base.
+
+    Raises:
+        DiskTrouble, NewerSchema: it cannot be told.
+    """
+    installed = InstalledEngine(context.paths, context.settings, context.supervisor)
+    journal, attempts = context.journals.load(), read_attempts(context)
+    version, issued = installed.version(), context.seen.load().metadata.newest_date
+    with client_boundary():
+        trees = [find_tree(folder) for folder in list_previous(context.paths)]
+    return Status(
+        product=context.settings.product,
+        version=None if version is None else version.text,
+        condition=installed.condition(),
+        state=State.IDLE if journal is None else journal.state,
+        attempt=None if journal is None else journal.attempt,
+        last=attempts[-1] if attempts else None,
+        waiting_reports=context.outbox.waiting(),
+        previous=tuple((tree.folder.name, tree.manifest.version.text) for tree in trees if tree is not None),
+        metadata_issued=None if issued is None else format_time(issued),
+    )
+
+
+def run_status(frame: Frame) -> int:
+    """How the engine and its updater are."""
+    status = read_status(frame.open_base())
+    if frame.arguments.nagios:
+        level, line = status.nagios()
+        print(line)
+        return level
+    frame.output.result(status.to_dict(), *status.lines())
+    return exits.DONE
+
+
+def run_history(frame: Frame) -> int:
+    """The attempts of this base, oldest first."""
+    attempts = read_attempts(frame.open_base())
+    rows = [
+        [
+            format_time(one.begin.at),
+            one.begin.attempt,
+            one.begin.values.get("kind", ""),
+            one.begin.values.get("from", ""),
+            one.begin.values.get("to", ""),
+            one.outcome,
+            "" if one.end is None else one.end.values.get("code", ""),
+        ]
+        for one in attempts
+    ]
+    titles = ("BEGAN", "ATTEMPT", "KIND", "FROM", "TO", "OUTCOME", "CODE")
+    frame.output.result({"attempts": [one.to_dict() for one in attempts]}, *table(titles, rows))
+    return exits.DONE
+
+
+def run_log(frame: Frame) -> int:
+    """The lines of update.log; with --follow until interrupted."""
+    context = frame.open_base()
+    path = context.paths.update_log
+    with client_boundary():
+        for text in _new_text(path, follow=frame.arguments.follow):
+            sys.stdout.write(text)
+            sys.stdout.flush()
+    return exits.DONE
+
+
+def _new_text(path: Path, *, follow: bool) -> Iterator[str]:
+    """What is in the file, then what comes to it; a file that was rotated is read from its beginning."""
+    read_to, inode = 0, 0
+    while True:
+        try:
+            with path.open("rb") as file:
+                found = os.fstat(file.fileno())
+                if found.st_ino != inode or found.st_size < read_to:
+                    read_to, inode = 0, found.st_ino
+                file.seek(read_to)
+                while piece := file.read(_PIECE_BYTES):
+                    read_to += len(piece)
+                    yield piece.decode("utf-8", "replace")
+        except FileNotFoundError:
+            pass  # nothing was attempted yet
+        if not follow:
+            return
+        time.sleep(FOLLOW_S)

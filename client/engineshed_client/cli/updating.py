@@ -1,0 +1,185 @@
+"""``check``, ``update``, ``install`` and ``rollback``: what an administrator does by hand."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+from engineshed_client import machine
+from engineshed_client.agent import Cycle, Done, Event, connect, host_clock
+from engineshed_client.agent.judging import Refusal, judge
+from engineshed_client.cli import codes
+from engineshed_client.cli.frame import Frame
+from engineshed_client.errors import ClientError, Refused, client_boundary
+from engineshed_client.fetch import read_trusted_root
+from engineshed_client.install.trees import Tree, find_tree, list_previous
+from engineshed_client.journal import State
+from engineshed_client.steps.beginning import begin_install, begin_rollback
+from engineshed_client.steps.context import Context
+from engineshed_packages import exits
+from engineshed_packages.bundle import open_bundle
+from engineshed_packages.errors import PackagesError
+from engineshed_packages.metadata import trusted_view
+from engineshed_packages.metadata_cache import MetadataCache
+from engineshed_packages.protocol import Outcome
+from engineshed_packages.target import ANY, Target
+from engineshed_packages.versions import Version
+
+logger = logging.getLogger(__name__)
+
+MAX_STEPS = 20  # releases in a row that each need the one before
+
+
+def run_check(frame: Frame) -> int:
+    """Is there an update? Asks the portal and judges its order; nothing is installed."""
+    parts = connect(frame.open_base())
+    with frame.locked(parts.context):
+        answer = parts.poller.poll(State.IDLE, None)
+        if answer.order is None:
+            frame.output.result(
+                {"available": False, "code": answer.code, "message": answer.text}, answer.text or answer.code
+            )
+            return exits.DONE
+        verdict = judge(
+            answer.order,
+            parts.portal,
+            context=parts.context,
+            credentials=parts.credentials,
+            installed=parts.installed.version(),
+        )
+    if isinstance(verdict, Refusal):
+        frame.output.error(verdict.code, f"the portal's order is refused: {verdict.message}")
+        return codes.of_done(Done(event=Event.REFUSED, code=verdict.code))
+    target = verdict.target
+    frame.output.result(
+        {"available": True, "version": target.version.text, "length_bytes": target.length_bytes},
+        f"{target.product} {target.version} is available: engineshed-client update",
+        *([target.message] if target.message else []),
+    )
+    return exits.UPDATE_AVAILABLE
+
+
+def run_update(frame: Frame) -> int:
+    """Poll and carry out what the portal orders, until it has nothing more."""
+    parts = connect(frame.open_base())
+    cycle = Cycle(parts)
+    ended: list[Done] = []
+    with frame.locked(parts.context):
+        for _ in range(MAX_STEPS):
+            done = cycle.run()
+            if done.event is Event.ENDED:
+                ended.append(done)
+                frame.output.talk(f"attempt {done.attempt}: {done.outcome}")
+            if done.outcome is not Outcome.OK:
+                break
+    version = parts.installed.version()
+    frame.output.result(
+        {
+            "attempts": [one.attempt for one in ended],
+            "outcome": None if done.outcome is None else done.outcome.value,
+            "code": done.code,
+            "message": done.message,
+            "version": None if version is None else version.text,
+        },
+        f"{parts.context.settings.product} {version or 'none'}: {done.message or done.code}",
+    )
+    return codes.of_done(done)
+
+
+def run_install(frame: Frame) -> int:
+    """Install from a bundle, without a portal and without an order."""
+    context = frame.open_base()
+    bundle = Path(frame.arguments.bundle)
+    with frame.locked(context):
+        machine.recover(context)
+        target = _trust_bundle(frame, context, bundle)
+        journal = begin_install(
+            context, target, bundle=bundle, skipped="retry" if frame.arguments.retry else "refuse"
+        )
+        return frame.carry_out(context, journal)
+
+
+def _trust_bundle(frame: Frame, context: Context, path: Path) -> Target:
+    """Verify the bundle's metadata, keep what it adds to what is trusted, and choose its package."""
+    root, seen = read_trusted_root(context.settings), context.seen.load()
+    with client_boundary(), open_bundle(path) as bundle:
+        verified = bundle.verify(
+            cache=context.paths.metadata, trusted_root=root, now=host_clock(), seen=seen.metadata
+        )
+        target = _choose(context, verified.packages, path)
+        if verified.older:
+            frame.output.talk("the bundle's metadata is older than what is trusted here: its package counts")
+            return target
+        MetadataCache(context.paths.metadata).keep(verified.view.files)
+    after = seen.with_metadata(verified.view.seen)
+    floor = verified.view.floor(context.settings.product)
+    context.seen.save(after if floor is None else after.with_floor(context.settings.product, floor))
+    return target
+
+
+def _choose(context: Context, packages: tuple[Target, ...], bundle: Path) -> Target:
+    """The newest package for this host; the one made for its platform goes before the one for any."""
+    settings = context.settings
+    own = [one for one in packages if one.product == settings.product and one.fits(settings.platform)]
+    if not own:
+        held = ", ".join(sorted(f"{one.product} {one.version} for {one.platform}" for one in packages))
+        wanted = f"{settings.product} for {settings.platform}"
+        raise Refused("other-product", f"{bundle} holds {held or 'no package'}, expected one of {wanted}")
+    return max(own, key=lambda one: (one.version, one.platform != ANY))
+
+
+def run_rollback(frame: Frame) -> int:
+    """Return to a kept previous version, with the customer's live files."""
+    context = frame.open_base()
+    with frame.locked(context):
+        machine.recover(context)
+        with client_boundary():
+            live = find_tree(context.paths.engine, context.settings.kept)
+        journal = begin_rollback(context, _folder_of(context, frame.arguments.version))
+        code = frame.carry_out(context, journal)
+        if code == exits.DONE and live is not None and journal.goal.version < live.manifest.version:
+            _skip(frame, context, live)
+        return code
+
+
+def _folder_of(context: Context, text: str | None) -> str | None:
+    """The newest kept folder of the version *text*; None leaves the choice to the machine.
+
+    Raises:
+        Refused: codes ``version-unreadable``, ``no-previous``.
+    """
+    if text is None:
+        return None
+    try:
+        wanted = Version.parse(text)
+    except PackagesError as err:
+        raise Refused(err.code, err.message) from err
+    kept = []
+    with client_boundary():
+        for folder in list_previous(context.paths):
+            tree = find_tree(folder, context.settings.kept)
+            if tree is not None and tree.manifest.version == wanted:
+                return folder.name
+            kept += [] if tree is None else [tree.manifest.version.text]
+    found = ", ".join(kept) or "none"
+    raise Refused("no-previous", f"version {wanted} is not kept beside {context.paths.engine}; kept: {found}")
+
+
+def _skip(frame: Frame, context: Context, left: Tree) -> None:
+    """Put the release that was left on the skip list, or the portal would order it again at once.
+
+    Only a release that the trusted metadata knows can be ordered; trouble with it changes nothing about
+    the rollback.
+    """
+    try:
+        root, seen = read_trusted_root(context.settings), context.seen.load()
+        with client_boundary():
+            view = trusted_view(
+                cache=context.paths.metadata, trusted_root=root, now=host_clock(), seen=seen.metadata
+            )
+        for target in view.targets:
+            if target.manifest_sha256 == left.manifest_sha256:
+                context.seen.save(context.seen.load().with_skipped(target.version, target.sha256))
+                frame.output.talk(f"{target.version} is not installed again until an order says retry")
+    except ClientError as err:
+        logger.warning("release left not put on the skip list", extra={"code": err.code})

@@ -1,0 +1,274 @@
+"""The portal, as one engine may use it: poll, report, metadata, packages.
+
+    portal = Portal(credentials, settings=settings, paths=paths, fs=fs, seen=seen, now=now)
+    answer = portal.poll(poll)
+
+Invariants: the secret goes to ``/api/v1/token`` of the engine's own portals only; the access token that
+it buys is kept in memory and sent to the address it came from only, never along a redirect. A 401 buys a
+new token once; when that is refused too, the portal does not know this engine any more.
+Nothing that is downloaded counts as genuine here: the core verifies it.
+
+Every address of the portal is tried, the one that answered last first. Trouble of all of them is
+``PortalUnavailable``: a portal that is down, slow, overloaded or answers nonsense, which is never the
+engine's ill health.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import TypeVar
+
+from engineshed_client.errors import (
+    EnrolmentRefused,
+    PortalUnavailable,
+    Refused,
+    SettingsRefused,
+    client_boundary,
+)
+from engineshed_client.fsops import FsOps
+from engineshed_client.paths import Paths
+from engineshed_client.seen import SeenFile
+from engineshed_client.settings import Settings
+from engineshed_packages import __version__
+from engineshed_packages.enrolment import EnrolAnswer, TokenAnswer, TokenRequest
+from engineshed_packages.errors import FileRefused, Missing, ProtocolRefused, SourceRefused
+from engineshed_packages.files import read_limited
+from engineshed_packages.metadata import View, open_view
+from engineshed_packages.protocol import MAX_ANSWER_BYTES, Poll, PollAnswer, Report, ReportAnswer
+from engineshed_packages.sources import TARGETS_FOLDER, HttpSource
+from engineshed_packages.target import Target
+from engineshed_packages.transport import HttpClient, HttpRefused
+
+logger = logging.getLogger(__name__)
+
+USER_AGENT = f"engineshed-client/{__version__}"
+MAX_ROOT_BYTES = 1024 * 1024
+_RENEW_EARLY_S = 60
+_DOWNLOAD_GRACE_S = 600
+_SLOWEST_BYTES_PER_S = 16 * 1024  # a download slower than that is given up, and resumed by the next try
+_UNAUTHORISED = 401
+
+Answer = TypeVar("Answer")
+
+
+def http_client(ca_file: Path | None) -> HttpClient:
+    """The client's way over HTTP: small headers, so that a poll stays below one kilobyte.
+
+    Raises:
+        SettingsRefused: there is no such file of CAs.
+    """
+    if ca_file is not None and not ca_file.is_file():
+        raise SettingsRefused([f"ca_file {ca_file} does not exist, expected the CA's certificate as PEM"])
+    return HttpClient(ca_file=None if ca_file is None else str(ca_file), user_agent=USER_AGENT)
+
+
+def read_trusted_root(settings: Settings) -> bytes:
+    """The vendor's root metadata that came with the updater; never a portal's.
+
+    Raises:
+        SettingsRefused: it is not there or cannot be read.
+    """
+    try:
+        return read_limited(settings.trusted_root, MAX_ROOT_BYTES)
+    except FileRefused as err:
+        fault = f"trusted_root: {err.message}; it comes from the vendor, with the updater"
+        raise SettingsRefused([fault]) from err
+
+
+@dataclass(frozen=True, slots=True)
+class _Token:
+    """An access token, good until *ends* on the monotonic clock."""
+
+    text: str
+    ends: float
+
+
+class Portal:
+    """One engine's portal.
+
+    Args:
+        credentials: who the engine is, its secret, and the portal's addresses.
+        now: the host's clock, aware UTC.
+    """
+
+    def __init__(
+        self,
+        credentials: EnrolAnswer,
+        *,
+        settings: Settings,
+        paths: Paths,
+        fs: FsOps,
+        seen: SeenFile,
+        now: Callable[[], datetime],
+    ) -> None:
+        self._credentials = credentials
+        self._settings = settings
+        self._paths = paths
+        self._fs = fs
+        self._seen = seen
+        self._now = now
+        self._client = http_client(settings.ca_file)
+        self._portals = list(settings.portals or credentials.portals)
+        self._tokens: dict[str, _Token] = {}
+        self._etags: dict[str, str] = {}
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._client.close()
+
+    def poll(self, poll: Poll) -> PollAnswer:
+        """Ask for news: one request.
+
+        Raises:
+            PortalUnavailable: later; ``retry_after_s`` when the portal said when.
+            EnrolmentRefused: the portal does not know this engine, or has revoked it.
+            Refused: the portal does not take this poll, and said why.
+        """
+        return self._each(lambda url: self._post(url, "poll", poll.to_bytes(), read=PollAnswer.from_bytes))
+
+    def send_report(self, report: Report) -> None:
+        """Send *report*; return when it was acknowledged.
+
+        Raises:
+            PortalUnavailable, EnrolmentRefused: as for ``poll``.
+            Refused: the portal will never take this report.
+        """
+        body = report.to_bytes()
+        self._each(lambda url: self._post(url, "reports", body, read=ReportAnswer.from_bytes))
+
+    def open_view(self) -> View:
+        """Fetch and verify the vendor's metadata, and keep what was seen.
+
+        Raises:
+            PortalUnavailable: it could not be fetched.
+            ContentRefused: it is unsigned, a stranger's, expired or older than what was seen.
+            SettingsRefused, DiskTrouble: the trusted root or the disk.
+        """
+        root = read_trusted_root(self._settings)
+        seen = self._seen.load()
+
+        def fetch(url: str) -> View:
+            source = HttpSource(self._client, f"{url}/repo/v1/{self._credentials.repository}")
+            return open_view(
+                source, cache=self._paths.metadata, trusted_root=root, now=self._now(), seen=seen.metadata
+            )
+
+        view = self._each(fetch)
+        after = seen.with_metadata(view.seen)
+        floor = view.floor(self._settings.product)
+        if floor is not None:
+            after = after.with_floor(self._settings.product, floor)
+        if after != seen:
+            self._seen.save(after)
+        return view
+
+    def download(self, target: Target, part: Path, *, progress: Callable[[int, int], None]) -> None:
+        """Fetch the package of *target* into *part*, going on where it ends, until all bytes are there.
+
+        Raises:
+            PortalUnavailable: *part* keeps what arrived.
+            EnrolmentRefused: as for ``poll``.
+            DiskTrouble: *part* cannot be written.
+        """
+
+        def fetch(url: str) -> None:
+            self._authorised(url, lambda token: self._download_from(url, target, part, token, progress))
+
+        self._each(fetch)
+
+    def _download_from(
+        self, url: str, target: Target, part: Path, token: str, progress: Callable[[int, int], None]
+    ) -> None:
+        total = target.length_bytes
+        with self._fs.open_update(part) as file:
+            result = self._client.download(
+                f"{url}/repo/v1/{self._credentials.repository}/{TARGETS_FOLDER}/{target.download_name}",
+                file,
+                expected_bytes=total,
+                offset=file.seek(0, 2),
+                etag=self._etags.get(target.sha256),
+                token=token,
+                deadline_s=_DOWNLOAD_GRACE_S + total / _SLOWEST_BYTES_PER_S,
+                progress=lambda received: progress(received, total),
+            )
+        if result.etag is not None:
+            self._etags[target.sha256] = result.etag
+
+    def _each(self, ask: Callable[[str], Answer]) -> Answer:
+        """Ask the addresses one after the other; the first that answers comes first from now on."""
+        trouble = PortalUnavailable("no-portal", "no portal is configured: enrol this base first")
+        for url in list(self._portals):
+            try:
+                with _portal_boundary():
+                    answer = ask(url)
+            except PortalUnavailable as err:
+                logger.info("portal unavailable", extra={"portal": url, "code": err.code})
+                trouble = err
+                continue
+            self._portals.remove(url)
+            self._portals.insert(0, url)
+            return answer
+        raise trouble
+
+    def _post(self, url: str, name: str, body: bytes, *, read: Callable[[bytes], Answer]) -> Answer:
+        def send(token: str) -> bytes:
+            return self._client.post_json(
+                f"{url}/api/v1/{name}", body, token=token, max_bytes=MAX_ANSWER_BYTES
+            ).body
+
+        return read(self._authorised(url, send))
+
+    def _authorised(self, url: str, send: Callable[[str], Answer]) -> Answer:
+        """Send with a token; a token that is not taken any more is renewed once."""
+        token = self._tokens.get(url)
+        if token is not None and time.monotonic() < token.ends:
+            try:
+                return send(token.text)
+            except HttpRefused as err:
+                if err.status != _UNAUTHORISED:
+                    raise
+        try:
+            return send(self._renew(url).text)
+        except HttpRefused as err:
+            self._tokens.pop(url, None)
+            if err.status != _UNAUTHORISED or err.problem is None:
+                raise
+            raise EnrolmentRefused(
+                err.problem,
+                f"the portal does not accept this engine ({err.message}): "
+                "if it was revoked by mistake, enrol it again with a new enrolment line",
+            ) from err
+
+    def _renew(self, url: str) -> _Token:
+        request = TokenRequest(engine=self._credentials.engine, secret=self._credentials.secret)
+        answer = TokenAnswer.from_bytes(
+            self._client.post_json(f"{url}/api/v1/token", request.to_bytes(), max_bytes=MAX_ANSWER_BYTES).body
+        )
+        early_s = min(_RENEW_EARLY_S, answer.expires_s / 2)
+        token = _Token(text=answer.access_token, ends=time.monotonic() + answer.expires_s - early_s)
+        self._tokens[url] = token
+        return token
+
+
+@contextmanager
+def _portal_boundary() -> Iterator[None]:
+    """Turn what the other side did wrong into ``PortalUnavailable``, and let only our own errors out.
+
+    A problem+json with a code is the portal's own word; any other refusal may come from something in
+    between, as a captive portal, and is tried again later.
+    """
+    with client_boundary():
+        try:
+            yield
+        except HttpRefused as err:
+            if err.problem is None:
+                raise PortalUnavailable(err.code, err.message) from err
+            raise Refused(err.problem, err.message) from err
+        except (SourceRefused, ProtocolRefused, Missing) as err:
+            raise PortalUnavailable(err.code, err.message) from err

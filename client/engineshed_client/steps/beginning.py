@@ -1,0 +1,224 @@
+"""How an attempt begins: everything that can be known beforehand is asked here, then the journal is saved.
+
+Nothing on the disk was touched when one of these functions raises. After it returns, ``machine.run``
+carries the attempt out.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Literal
+
+from engineshed_client.errors import ClientError, Refused, TryLater, client_boundary
+from engineshed_client.fsops import find_stat
+from engineshed_client.install.trees import Tree, list_previous
+from engineshed_client.journal import Goal, Journal, Kind, Origin, State
+from engineshed_client.steps.context import Context
+from engineshed_client.steps.facts import tree_in
+from engineshed_packages.ids import new_id
+from engineshed_packages.jsontext import Json
+from engineshed_packages.orders import Order
+from engineshed_packages.target import Target
+
+
+def begin_update(context: Context, target: Target, *, order: Order, envelope: Mapping[str, Json]) -> Journal:
+    """Begin what an accepted *order* asks for; ``orders.accept_order`` has judged it.
+
+    Args:
+        target: the vendor's verified target that the order names.
+        envelope: the order as it was received, for the gate before STOPPING.
+
+    Raises:
+        Refused: codes ``up-to-date``, ``engine-unmanaged``, ``two-volumes``.
+        TryLater: code ``attempt-under-way``.
+        JournalUnwritable: nothing was begun.
+    """
+    installed = _installed(context)
+    _check_not_installed(target, installed)
+    return _begin(
+        context,
+        Journal(
+            attempt=new_id("att"),
+            kind=Kind.UPDATE,
+            state=State.DOWNLOADING,
+            goal=_package(target),
+            origin=_origin(installed),
+            started=context.now(),
+            order=envelope,
+            order_id=order.id,
+            seq=order.seq,
+        ),
+    )
+
+
+def begin_install(
+    context: Context, target: Target, *, bundle: Path, skipped: Literal["refuse", "retry"] = "refuse"
+) -> Journal:
+    """Begin a local installation from *bundle*; also the first one, and the repair of a broken engine.
+
+    Args:
+        target: a target of the bundle's verified metadata.
+        skipped: what to do when this release failed here before.
+
+    Raises:
+        Refused: codes ``up-to-date``, ``engine-unmanaged``, ``two-volumes``, ``other-product``,
+            ``other-platform``, ``withdrawn``, ``below-floor``, ``min-version``, ``skipped``.
+        TryLater, JournalUnwritable: as for ``begin_update``.
+    """
+    installed = _installed(context)
+    _check_local(context, target, installed)
+    seen = context.seen.load()
+    if skipped == "refuse" and any(one.sha256 == target.sha256 for one in seen.skipped):
+        raise Refused("skipped", f"{target.version} failed on this engine before: install it with a retry")
+    return _begin(
+        context,
+        Journal(
+            attempt=new_id("att"),
+            kind=Kind.INSTALL,
+            state=State.DOWNLOADING,
+            goal=_package(target),
+            origin=_origin(installed),
+            started=context.now(),
+            bundle=str(bundle.absolute()),
+        ),
+    )
+
+
+def begin_rollback(context: Context, folder: str | None = None) -> Journal:
+    """Begin the return to a kept previous version, with the customer's live files.
+
+    Args:
+        folder: name of the previous version's folder; None takes the newest that is whole.
+
+    Raises:
+        Refused: code ``no-previous``: there is none such, or it is not whole.
+        TryLater, JournalUnwritable: as for ``begin_update``.
+    """
+    installed = _installed(context)
+    tree = _find_previous(context, installed, folder)
+    goal = Goal(version=tree.manifest.version, manifest_sha256=tree.manifest_sha256, folder=tree.folder.name)
+    return _begin(
+        context,
+        Journal(
+            attempt=new_id("att"),
+            kind=Kind.ROLLBACK,
+            state=State.STAGING,
+            goal=goal,
+            origin=_origin(installed),
+            started=context.now(),
+        ),
+    )
+
+
+def _begin(context: Context, journal: Journal) -> Journal:
+    if context.journals.load() is not None:
+        raise TryLater("attempt-under-way", "an attempt is under way already: let it end first")
+    _check_volume(context)
+    journal = context.save(journal.moved(journal.state, context.now()))
+    try:
+        write_begin(context, journal)
+    except ClientError:
+        context.journals.drop()
+        raise
+    context.log.event(journal.attempt, journal.state.value)
+    return journal
+
+
+def write_begin(context: Context, journal: Journal) -> None:
+    """Write the attempt's BEGIN line, if it is not there yet.
+
+    Raises:
+        DiskTrouble: it is not there.
+    """
+    context.log.begin(
+        journal.attempt,
+        from_version=None if journal.origin is None else journal.origin.version.text,
+        to_version=journal.goal.version.text,
+        kind=journal.kind,
+        order=journal.order_id,
+    )
+
+
+def _installed(context: Context) -> Tree | None:
+    with client_boundary():
+        tree = tree_in(context, context.paths.engine)
+        if tree is None and find_stat(context.paths.engine) is not None:
+            raise Refused(
+                "engine-unmanaged",
+                f"{context.paths.engine} holds no engine with a readable manifest: "
+                "it was not installed by this updater; move it away and install a bundle",
+            )
+    return tree
+
+
+def _origin(installed: Tree | None) -> Origin | None:
+    if installed is None:
+        return None
+    return Origin(version=installed.manifest.version, manifest_sha256=installed.manifest_sha256)
+
+
+def _package(target: Target) -> Goal:
+    return Goal(version=target.version, manifest_sha256=target.manifest_sha256, target=target)
+
+
+def _check_not_installed(target: Target, installed: Tree | None) -> None:
+    if installed is None or installed.manifest_sha256 != target.manifest_sha256:
+        return
+    with client_boundary():
+        if installed.is_whole():
+            raise Refused("up-to-date", f"{target.product} {target.version} is installed already, and whole")
+
+
+def _check_local(context: Context, target: Target, installed: Tree | None) -> None:
+    settings = context.settings
+    if target.product != settings.product:
+        raise Refused(
+            "other-product", f"the bundle is for {target.product}, this engine is {settings.product}"
+        )
+    if not target.fits(settings.platform):
+        raise Refused(
+            "other-platform", f"the package is for {target.platform}, this host is {settings.platform}"
+        )
+    if target.withdrawn:
+        raise Refused("withdrawn", f"the vendor has withdrawn {target.product} {target.version}")
+    _check_not_installed(target, installed)
+    floor = context.seen.load().floors.get(target.product)
+    if floor is not None and target.version < floor:
+        raise Refused("below-floor", f"{target.version} is below the vendor's floor {floor}")
+    version = None if installed is None else installed.manifest.version
+    step = target.min_version
+    if version is not None and step is not None and version < step:
+        raise Refused("min-version", f"{target.version} needs {step} installed first, found {version}")
+
+
+def _find_previous(context: Context, installed: Tree | None, folder: str | None) -> Tree:
+    with client_boundary():
+        for path in list_previous(context.paths):
+            tree = tree_in(context, path) if folder in (None, path.name) else None
+            if tree is None or (installed is not None and tree.manifest_sha256 == installed.manifest_sha256):
+                continue
+            if tree.is_whole():
+                return tree
+    wanted = "previous version" if folder is None else f"previous version {folder}"
+    raise Refused(
+        "no-previous", f"no whole {wanted} is kept beside {context.paths.engine}: install a bundle instead"
+    )
+
+
+def _check_volume(context: Context) -> None:
+    paths = context.paths
+    with client_boundary():
+        context.fs.make_folder(paths.work, mode=0o700)
+        volumes = {
+            os.lstat(path).st_dev
+            for path in (paths.base, paths.engine, paths.update, paths.work)
+            if find_stat(path) is not None
+        }
+    if len(volumes) > 1:
+        raise Refused(
+            "two-volumes",
+            f"{paths.engine} and {paths.work} lie on different volumes, where nothing can be renamed in one "
+            "step: put both below one base on one volume",
+        )

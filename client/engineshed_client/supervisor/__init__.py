@@ -1,0 +1,46 @@
+"""The engine as a service: start, stop, and proof that nothing of it is left.
+
+``command`` is the one there is: the updater starts the engine itself, in a session of its own that
+outlives the updater. Others (systemd, Windows services) implement the same protocol.
+"""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from engineshed_client.supervisor.command import CommandSupervisor
+from engineshed_client.supervisor.output import cap_output, engine_output
+
+__all__ = ["CommandSupervisor", "Supervisor", "cap_output", "engine_output"]
+
+
+class Supervisor(Protocol):
+    """What the machine needs of a service manager. Every call may be repeated."""
+
+    def is_running(self) -> bool:
+        """True while the engine's own process, the very one that was started, is alive."""
+        ...
+
+    def start(self) -> None:
+        """Start the engine; nothing happens when it runs.
+
+        Raises:
+            StartFailed: it could not be started, or something of an earlier start is left.
+        """
+        ...
+
+    def stop(self, timeout_s: float) -> None:
+        """Stop the engine; return when no process of it is left, however it was started.
+
+        Raises:
+            StopFailed: a process is left although the deadline has passed; it is named.
+        """
+        ...
+
+    def identity(self) -> str | None:
+        """Names the running engine's process, another after each start; None when it does not run."""
+        ...
+
+    def leftovers(self) -> tuple[str, ...]:
+        """Each process that still holds on to the engine's folder, in words; empty when there is none."""
+        ...

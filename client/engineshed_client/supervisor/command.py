@@ -1,0 +1,288 @@
+"""The ``command`` supervisor: the updater starts the engine itself and lets it outlive the updater.
+
+The engine is the process of its start command, which stays in the foreground, in a session of its own.
+Its identity (pid, start time, boot) is on disk before the first instruction of the engine runs: the
+process is made as a small shell that waits for a word, the identity is saved, the word is given, and the
+shell becomes the engine. An updater killed in between leaves no engine that nobody knows.
+
+Stopping ends everything that runs the engine's code, however it was started, and waits until nothing
+holds on to the engine's folder (``ties``). On Linux this is complete; on Windows there is no such shell,
+and the module is checked by types only.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+
+from engineshed_client.errors import DiskTrouble, StartFailed, StopFailed, client_boundary
+from engineshed_client.fsops import FsOps, find_stat
+from engineshed_client.paths import Paths
+from engineshed_client.settings import EngineSettings
+from engineshed_client.supervisor.output import open_output
+from engineshed_client.supervisor.ties import MARKER, Engine, Request, Tied
+from engineshed_packages.errors import FileRefused, ProtocolRefused, Refused
+from engineshed_packages.files import read_limited
+from engineshed_packages.jsontext import Fields, read_object, write_compact
+from engineshed_packages.manifest import MANIFEST_NAME, MAX_MANIFEST_BYTES, Manifest, Placeholders
+
+if sys.platform == "win32":
+    from engineshed_client.supervisor import windows_processes as processes
+else:
+    from engineshed_client.supervisor import linux_processes as processes
+
+logger = logging.getLogger(__name__)
+
+_MAX_SERVICE_BYTES = 4096
+_LOOK_AGAIN_S = 0.1
+_KILL_WAIT_S = 10.0
+_NAMED = 5
+_PREFIX = "ENGINESHED_"
+# Engines that this very process started: it is their parent and must take leave of them when they end,
+# whichever supervisor started them.
+_children: list[subprocess.Popen[bytes]] = []
+# The word comes by standard input; its end without the word means that the updater is gone.
+_WAITING_SHELL = 'IFS= read -r word && [ "$word" = go ] && exec "$@" </dev/null'
+
+
+class CommandSupervisor:
+    """Starts and stops the engine of one base by commands; implements ``Supervisor``."""
+
+    def __init__(self, paths: Paths, settings: EngineSettings, fs: FsOps) -> None:
+        self._paths = paths
+        self._settings = settings
+        self._fs = fs
+        self._shipped: frozenset[str] | None = None
+        self._shipped_stamp: tuple[int, int] | None = (0, 0)
+
+    def is_running(self) -> bool:
+        """True while the very process that was started last is alive."""
+        return self.identity() is not None
+
+    def identity(self) -> str | None:
+        """``pid:start time:boot`` of the running engine, or None."""
+        _reap()
+        recorded = self._recorded()
+        if recorded is None or processes.identify(int(recorded.partition(":")[0])) != recorded:
+            return None
+        return recorded
+
+    def leftovers(self) -> tuple[str, ...]:
+        """Each process that is tied to the engine's folder, in words."""
+        return tuple(str(tied) for tied in self._tied())
+
+    def start(self) -> None:
+        """Start the engine unless it runs.
+
+        Raises:
+            StartFailed: codes ``engine-left`` (something of an earlier start still runs),
+                ``start-command``, ``start-failed``, or that of an unusable manifest.
+            DiskTrouble: the identity or the output file could not be written; nothing runs.
+        """
+        if self.is_running():
+            return
+        left = [tied for tied in self._tied() if tied.own]
+        if left:
+            raise StartFailed(
+                "engine-left", f"the engine is not started beside {_listed(left)}: that must be stopped first"
+            )
+        spec = self._settings.start_for(self._manifest().start)
+        command = self._placeholders().fill_all(spec.command)
+        program = shutil.which(command[0])
+        if program is None:
+            raise StartFailed(
+                "start-command", f"the start command {command[0]!r} is no program that can be run here"
+            )
+        self._spawn((program, *command[1:]), self._environment(spec.env))
+
+    def stop(self, timeout_s: float) -> None:
+        """Ask the engine to stop, wait, end what is left at the deadline.
+
+        Raises:
+            StopFailed: code ``engine-left``: a process is left that could not or must not be ended.
+            DiskTrouble: the identity could not be removed.
+        """
+        began = time.monotonic()
+        # A stop command that worked is given half of the time before signals follow.
+        quiet_s = timeout_s / 2 if self.is_running() and self._run_stop_command(timeout_s) else 0.0
+        asked: set[str] = set()
+        left = self._tied()
+        while left and time.monotonic() < began + timeout_s:
+            if time.monotonic() >= began + quiet_s:
+                self._send(left, "terminate", spare=asked)
+                asked.update(tied.identity for tied in left)
+            time.sleep(_LOOK_AGAIN_S)
+            # Looking at every process of the host costs; while the engine itself runs there is no need.
+            left = left if self.is_running() and asked else self._tied()
+        if left:
+            left = self._end(timeout_s)
+        if left:
+            raise StopFailed(
+                "engine-left",
+                f"after {timeout_s:g} s {_listed(left)} still holds on to {self._paths.engine}: end it, "
+                "or let it close its files, then try again",
+            )
+        with client_boundary():
+            self._fs.remove_file(self._paths.service)
+
+    def _end(self, timeout_s: float) -> tuple[Tied, ...]:
+        """Kill what is the engine's own; return what is left then."""
+        left = self._tied()
+        logger.warning("engine did not stop in time", extra={"left": _listed(left), "timeout_s": timeout_s})
+        deadline = time.monotonic() + _KILL_WAIT_S
+        while any(tied.own for tied in left) and time.monotonic() < deadline:
+            self._send(left, "kill", spare=set())
+            time.sleep(_LOOK_AGAIN_S)
+            left = self._tied()
+        return left
+
+    def _send(self, tied: Sequence[Tied], request: Request, *, spare: set[str]) -> None:
+        for one in tied:
+            if one.own and one.identity not in spare:
+                try:
+                    processes.send(one.identity, request)
+                except PermissionError:
+                    logger.warning("process of another user not ended", extra={"process": str(one)})
+
+    def _run_stop_command(self, timeout_s: float) -> bool:
+        """Run the stop command, if there is one; True when it ended well."""
+        try:
+            spec = self._settings.stop_for(self._manifest().stop)
+            if spec.command is None:
+                return False
+            with open_output(self._paths, self._fs) as output:
+                done = subprocess.run(
+                    self._placeholders().fill_all(spec.command),
+                    stdin=subprocess.DEVNULL,
+                    stdout=output,
+                    stderr=output,
+                    cwd=self._paths.engine,
+                    env=self._environment({}),
+                    timeout=timeout_s,
+                    check=False,
+                )
+        except (OSError, subprocess.TimeoutExpired, StartFailed) as err:
+            logger.warning("stop command failed", extra={"reason": str(err)})
+            return False
+        if done.returncode != 0:
+            logger.warning("stop command failed", extra={"reason": f"exit status {done.returncode}"})
+        return done.returncode == 0
+
+    # starting
+
+    def _spawn(self, command: tuple[str, ...], environment: Mapping[str, str]) -> None:
+        with client_boundary(), open_output(self._paths, self._fs) as output:
+            if sys.platform == "win32":
+                child = subprocess.Popen(
+                    command,
+                    stdin=subprocess.DEVNULL,
+                    stdout=output,
+                    stderr=output,
+                    cwd=self._paths.engine,
+                    env=environment,
+                    creationflags=subprocess.CREATE_NEW_PROCESS_GROUP | subprocess.DETACHED_PROCESS,
+                )
+                self._record(child)
+            else:
+                child = subprocess.Popen(
+                    ("/bin/sh", "-c", _WAITING_SHELL, "engine", *command),
+                    stdin=subprocess.PIPE,
+                    stdout=output,
+                    stderr=output,
+                    cwd=self._paths.engine,
+                    env=environment,
+                    start_new_session=True,
+                )
+                self._release(child)
+        _children.append(child)
+
+    def _release(self, child: subprocess.Popen[bytes]) -> None:
+        """Record the waiting shell, then let it become the engine; in any trouble it ends."""
+        assert child.stdin is not None  # made with a pipe
+        try:
+            with child.stdin as pipe:
+                self._record(child)
+                pipe.write(b"go\n")
+        except BaseException:
+            child.wait()
+            raise
+
+    def _record(self, child: subprocess.Popen[bytes]) -> None:
+        identity = processes.identify(child.pid)
+        if identity is None:
+            raise StartFailed("start-failed", f"process {child.pid} was gone before the engine began")
+        self._fs.write_file(self._paths.service, write_compact({"identity": identity}), mode=0o600)
+
+    def _environment(self, of_engine: Mapping[str, str]) -> dict[str, str]:
+        """The updater's environment without what is meant for the updater, the engine's own, the marker."""
+        fill = self._placeholders().fill
+        inherited = {name: value for name, value in os.environ.items() if not name.startswith(_PREFIX)}
+        own = {name: fill(value) for name, value in of_engine.items()}
+        return {**inherited, **own, MARKER: os.path.realpath(self._paths.engine)}
+
+    def _placeholders(self) -> Placeholders:
+        return Placeholders(engine=str(self._paths.engine), base=str(self._paths.base), python=sys.executable)
+
+    # what is known
+
+    def _recorded(self) -> str | None:
+        """The identity on disk; None when there is none that can be read."""
+        try:
+            data = read_limited(self._paths.service, _MAX_SERVICE_BYTES)
+            values = read_object(data, what="service", max_bytes=_MAX_SERVICE_BYTES)
+            identity = Fields(values, "service").text("identity")
+        except FileRefused as err:
+            if err.code == "file-missing":
+                return None
+            raise DiskTrouble("disk-error", err.message) from err
+        except ProtocolRefused as err:
+            # Written atomically by us: only a hand or a broken disk makes it unreadable. What runs is
+            # still found by its other ties.
+            logger.error("engine's identity unreadable", extra={"reason": err.message})
+            return None
+        return identity if identity.partition(":")[0].isdecimal() else None
+
+    def _tied(self) -> tuple[Tied, ...]:
+        _reap()
+        return processes.find_tied(
+            Engine(folder=self._paths.engine, is_shipped=self._shipped_test(), leader=self._recorded())
+        )
+
+    def _manifest(self) -> Manifest:
+        path = self._paths.engine / MANIFEST_NAME
+        try:
+            return Manifest.from_bytes(read_limited(path, MAX_MANIFEST_BYTES))
+        except Refused as err:
+            raise StartFailed(err.code, f"{path}: {err.message}") from err
+
+    def _shipped_test(self) -> Callable[[str], bool]:
+        """Whether a path is a shipped file; without a manifest all but logs are."""
+        found = find_stat(self._paths.engine / MANIFEST_NAME)
+        stamp = None if found is None else (found.st_ino, found.st_mtime_ns)
+        if stamp != self._shipped_stamp:
+            try:
+                shipped = frozenset(entry.path for entry in self._manifest().shipped())
+            except StartFailed:
+                shipped = None
+            self._shipped_stamp, self._shipped = stamp, shipped
+        known = self._shipped
+        return _is_no_log if known is None else known.__contains__
+
+
+def _reap() -> None:
+    _children[:] = [child for child in _children if child.poll() is None]
+
+
+def _is_no_log(path: str) -> bool:
+    return not path.startswith("logs/") and not path.endswith(".log")
+
+
+def _listed(tied: Sequence[Tied]) -> str:
+    """The first of them in words, and how many more there are."""
+    more = f" and {len(tied) - _NAMED} more" if len(tied) > _NAMED else ""
+    return ", ".join(str(one) for one in tied[:_NAMED]) + more

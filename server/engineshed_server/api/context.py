@@ -1,0 +1,66 @@
+"""What every route asks for: the portal, the clock, the parameters, and how an answer is written.
+
+The portal is handed to the application by ``create_app`` and lives there, not in a global.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from http import HTTPStatus
+from typing import cast
+
+from flask import Flask, Response, current_app, request
+
+from engineshed_packages.jsontext import Json, write_compact
+from engineshed_server import problems
+from engineshed_server.errors import Refused
+from engineshed_server.problems import Problem
+from engineshed_server.services.portal import Portal
+
+_EXTENSION = "engineshed.portal"
+
+
+def attach_portal(app: Flask, portal: Portal) -> None:
+    """Make *portal* the one that the routes of *app* work on."""
+    app.extensions[_EXTENSION] = portal
+
+
+def portal() -> Portal:
+    """The portal of the application that answers this request."""
+    # extensions is a dict of anything by Flask's definition; attach_portal is its only writer here.
+    return cast(Portal, current_app.extensions[_EXTENSION])
+
+
+def now() -> datetime:
+    """The clock, read at the edge; everything below takes the time as an argument."""
+    return datetime.now(UTC)
+
+
+def refuse_unknown_parameters(*known: str) -> None:
+    """Refuse query parameters an operator route does not know, so that a typo is not silently nothing.
+
+    Raises:
+        Refused: code ``parameter-unknown``.
+    """
+    unknown = sorted(set(request.args) - set(known))
+    if unknown:
+        expected = ", ".join(known) if known else "none"
+        raise Refused("parameter-unknown", f"unknown parameter {unknown[0][:40]!r}; known: {expected}")
+
+
+def json_answer(body: bytes | Mapping[str, Json], *, status: int = HTTPStatus.OK) -> Response:
+    """An answer in JSON that no cache keeps."""
+    data = body if isinstance(body, bytes) else write_compact(body)
+    answer = Response(data, status=status, content_type="application/json")
+    answer.headers["Cache-Control"] = "no-store"
+    return answer
+
+
+def problem_answer(problem: Problem) -> Response:
+    """The answer that tells of *problem*."""
+    answer = Response(problem.to_bytes(), status=problem.status, content_type=problems.CONTENT_TYPE)
+    answer.headers["Cache-Control"] = "no-store"
+    for name, value in problem.headers.items():
+        answer.headers[name] = value
+    return answer

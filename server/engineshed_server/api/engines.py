@@ -1,0 +1,53 @@
+"""What engines ask: join, get an access token, poll, report. See ``docs/protocol.md``.
+
+Unknown fields are ignored: an engine newer than its portal keeps working. A poll without news costs
+the token's check and one look into memory.
+"""
+
+from __future__ import annotations
+
+from flask import Blueprint, Response, request
+
+from engineshed_packages.enrolment import MAX_REQUEST_BYTES, EnrolRequest, TokenRequest
+from engineshed_packages.protocol import MAX_POLL_BYTES, MAX_REPORT_BYTES, Poll, Report
+from engineshed_server.api import tokens
+from engineshed_server.api.bodies import read_json_body
+from engineshed_server.api.context import json_answer, now, portal
+from engineshed_server.services import access, enrolment, fleet, reports
+
+routes = Blueprint("engines", __name__, url_prefix="/api/v1")
+
+
+@routes.post("/enrol")
+def enrol() -> Response:
+    """Exchange an enrolment token for an identity."""
+    wanted = EnrolRequest.from_bytes(_body(MAX_REQUEST_BYTES))
+    address = request.remote_addr or ""
+    return json_answer(enrolment.enrol(portal(), wanted, address=address, now=now()).to_bytes())
+
+
+@routes.post("/token")
+def token() -> Response:
+    """Exchange an engine's secret for an access token."""
+    wanted = TokenRequest.from_bytes(_body(MAX_REQUEST_BYTES))
+    return json_answer(access.issue(portal(), wanted, now=now()).to_bytes())
+
+
+@routes.post("/poll")
+def poll() -> Response:
+    """Tell how the engine is; hear whether there is something to do."""
+    engine_id = tokens.engine(request)
+    told = Poll.from_bytes(_body(MAX_POLL_BYTES))
+    return json_answer(fleet.answer(portal(), engine_id, poll=told, now=now()).to_bytes())
+
+
+@routes.post("/reports")
+def report() -> Response:
+    """Hand in the final report of an attempt; the same report twice is recorded once."""
+    engine_id = tokens.engine(request)
+    told = Report.from_bytes(_body(MAX_REPORT_BYTES))
+    return json_answer(reports.record_report(portal(), engine_id, report=told, now=now()).to_bytes())
+
+
+def _body(max_bytes: int) -> bytes:
+    return read_json_body(request, max_bytes=min(max_bytes, portal().settings.json_bytes))

@@ -1,0 +1,81 @@
+"""The web application: routes, request ids, one log line a request, every error a problem.
+
+``create_app(portal)`` makes it; nothing is kept in a global and nothing happens at import, so that two
+portals can live in one process, as they do in the tests.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+
+from flask import Flask, Response, g, request
+from werkzeug.exceptions import HTTPException
+
+from engineshed_server import problems
+from engineshed_server.api import bundles, engines, health, operators, repository
+from engineshed_server.api.context import attach_portal, problem_answer
+from engineshed_server.api.request_ids import HEADER, begin_request, end_request, request_id
+from engineshed_server.services.portal import Portal
+
+logger = logging.getLogger(__name__)
+
+# Asked for so often that only their failures are worth a line.
+QUIET_ENDPOINTS = frozenset({"engines.poll", "health.healthz", "health.readyz"})
+
+
+def create_app(portal: Portal) -> Flask:
+    """The application that serves *portal*."""
+    app = Flask("engineshed_server", static_folder=None)
+    app.url_map.strict_slashes = False
+    app.url_map.merge_slashes = False  # a redirect would lose the body of a PUT
+    attach_portal(app, portal)
+    for routes in (bundles.routes, engines.routes, health.routes, operators.routes, repository.routes):
+        app.register_blueprint(routes)
+    app.before_request(_begin)
+    app.after_request(_finish)
+    app.teardown_request(_end)
+    app.register_error_handler(Exception, _answer_error)
+    return app
+
+
+def _begin() -> None:
+    begin_request(request.headers.get(HEADER))
+    g.started_s = time.monotonic()
+
+
+def _finish(answer: Response) -> Response:
+    answer.headers[HEADER] = request_id() or ""
+    quiet = request.endpoint in QUIET_ENDPOINTS and answer.status_code < 400
+    logger.log(
+        logging.DEBUG if quiet else logging.INFO,
+        "request",
+        extra={
+            "method": request.method,
+            "path": request.path,
+            "status": answer.status_code,
+            "ms": round((time.monotonic() - g.started_s) * 1000),
+            "address": request.remote_addr,
+        },
+    )
+    return answer
+
+
+def _end(err: BaseException | None) -> None:
+    end_request()
+
+
+def _answer_error(err: Exception) -> Response:
+    instance = request_id() or ""
+    if isinstance(err, HTTPException):
+        allowed = {name: value for name, value in err.get_headers() if name == "Allow"}
+        return problem_answer(
+            problems.of_status(
+                err.code or 500, method=request.method, path=request.path, instance=instance, headers=allowed
+            )
+        )
+    problem = problems.of_error(err, instance=instance)
+    if problem is None:
+        logger.error("request failed", exc_info=err, extra={"method": request.method, "path": request.path})
+        problem = problems.internal(instance)
+    return problem_answer(problem)

@@ -1,0 +1,82 @@
+"""``demo``: vendor, portal, engine and updater on this machine, by their own commands; see ``story``."""
+
+from __future__ import annotations
+
+import signal
+import time
+from types import FrameType
+
+import click
+
+from engineshed_packages import exits
+from engineshed_server.cli.demo.cast import PortalSide
+from engineshed_server.cli.demo.screen import Screen
+from engineshed_server.cli.demo.stage import ENDING_SIGNALS, DemoFailed, Stage
+from engineshed_server.cli.demo.story import play
+from engineshed_server.cli.output import talk
+
+INTERRUPTED = 130
+LOOK_S = 1.0
+
+
+class _Ended(BaseException):
+    """A signal asks the demo to end."""
+
+
+def _end(number: int, frame: FrameType | None) -> None:
+    raise _Ended
+
+
+@click.command()
+@click.option("--once", is_flag=True, help="End when the engine is updated, instead of waiting for Ctrl-C.")
+def demo(once: bool) -> int:
+    """Show the main job on this machine, in a temporary folder, without root.
+
+    A portal, throw-away vendor keys, a sample engine and its updater: 1.0.0 is installed, 1.1.0 published,
+    and the updater brings the engine there. Nothing is left behind. Exit code 1 when a step failed.
+    """
+    for number in ENDING_SIGNALS:
+        signal.signal(number, _end)
+    screen = Screen()
+    played = False
+    try:
+        with Stage() as stage:
+            click.echo("Engineshed demo: a vendor, a portal, and an engine with its updater.\n")
+            try:
+                portal = play(stage, screen)
+                played = True
+                if not once:
+                    _stay(portal, screen)
+            except DemoFailed as err:
+                _show_failure(err, stage)
+                return exits.FAILED
+    except _Ended:
+        return exits.DONE if played else INTERRUPTED
+    return exits.DONE
+
+
+def _stay(portal: PortalSide, screen: Screen) -> None:
+    screen.title("The portal stays up until Ctrl-C")
+    screen.lines(
+        [
+            f"address        {portal.address}",
+            f"API token      {portal.token}",
+            "",
+            f"curl -H 'Authorization: Bearer {portal.token}' {portal.address}/api/v1/engines",
+        ]
+    )
+    while True:
+        time.sleep(LOOK_S)
+        portal.check_alive()
+
+
+def _show_failure(err: DemoFailed, stage: Stage) -> None:
+    talk("")
+    for line in err.message.splitlines():
+        talk(line)
+    for log in ("portal.log", "updater.log"):
+        tail = stage.tail(log)
+        if tail:
+            talk(f"\u2500\u2500 {log}")
+            for line in tail.splitlines():
+                talk(line)

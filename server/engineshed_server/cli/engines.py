@@ -1,0 +1,150 @@
+"""``engine`` and ``enrol-token``: the engines of this portal, and how new ones join."""
+
+from __future__ import annotations
+
+import re
+
+import click
+
+from engineshed_packages.jsontext import Json
+from engineshed_packages.times import format_time
+from engineshed_server.api.values import decision_values, engine_detail_values, engine_values
+from engineshed_server.cli.opening import opened
+from engineshed_server.cli.options import ACTOR, now, with_settings
+from engineshed_server.cli.output import print_data, print_json, print_table, talk
+from engineshed_server.services import engines, enrolment, fleet
+from engineshed_server.services.engines import EngineDetail, EngineLine
+from engineshed_server.settings import Settings
+
+PAGE = 500
+_UNITS_S = {"m": 60, "h": 3600, "d": 86400}
+
+
+@click.group()
+def engine() -> None:
+    """The engines of this portal."""
+
+
+@engine.command("list")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@with_settings
+def list_command(settings: Settings, as_json: bool) -> None:
+    """List all engines."""
+    found: list[EngineLine] = []
+    with opened(settings) as portal:
+        cursor: str | None = None
+        while True:
+            page = engines.list_engines(portal, limit=PAGE, cursor=cursor)
+            found += page.engines
+            cursor = page.next_cursor
+            if cursor is None:
+                break
+    if as_json:
+        print_json({"engines": [engine_values(one) for one in found]})
+        return
+    titles = ("engine", "host", "product", "version", "health", "state", "seen")
+    print_table(titles, [_row(one) for one in found])
+
+
+def _row(one: EngineLine) -> tuple[str | None, ...]:
+    seen = None if one.seen is None else format_time(one.seen)
+    state = one.state if one.updater_state is None else f"{one.state}, {one.updater_state}"
+    return (one.engine_id, one.host_name, one.product, one.version, one.health, state, seen)
+
+
+@engine.command()
+@click.argument("engine_id")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@with_settings
+def show(settings: Settings, engine_id: str, as_json: bool) -> None:
+    """Show ENGINE_ID with its last attempts and orders."""
+    with opened(settings) as portal:
+        detail = engines.show_engine(portal, engine_id)
+    if as_json:
+        print_json(engine_detail_values(detail))
+        return
+    for name, value in engine_values(detail.line).items():
+        print_data(f"{name:<16}{'-' if value is None else value}")
+    _print_history(detail)
+
+
+def _print_history(detail: EngineDetail) -> None:
+    if detail.orders:
+        print_data("")
+        rows = [
+            (str(one.seq), one.do, one.version, one.state, format_time(one.issued)) for one in detail.orders
+        ]
+        print_table(("order seq", "do", "version", "state", "issued"), rows)
+    if detail.attempts:
+        print_data("")
+        attempts = [
+            (one.attempt, one.outcome, one.from_version, one.to_version, one.code, format_time(one.ended))
+            for one in detail.attempts
+        ]
+        print_table(("attempt", "outcome", "from", "to", "code", "ended"), attempts)
+
+
+@engine.command()
+@click.argument("engine_id")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@with_settings
+def explain(settings: Settings, engine_id: str, as_json: bool) -> None:
+    """Say what the next poll of ENGINE_ID would be answered, and why."""
+    with opened(settings) as portal:
+        decision = fleet.explain(portal, engine_id, now=now())
+    if as_json:
+        print_json(decision_values(decision))
+        return
+    print_data(f"{decision.code}: {decision.text}")
+    for reason in decision.reasons:
+        print_data(f"  {reason.code:<20} {reason.text}")
+
+
+@engine.command()
+@click.argument("engine_id")
+@with_settings
+def revoke(settings: Settings, engine_id: str) -> None:
+    """Take the identity of ENGINE_ID out of force, in every process within one second."""
+    with opened(settings) as portal:
+        revoked = engines.revoke_engine(portal, engine_id, actor=ACTOR, now=now())
+    talk(f"engine {engine_id} {'is' if revoked else 'was already'} revoked: it can only join anew")
+
+
+@click.group("enrol-token")
+def enrol_token() -> None:
+    """Tokens with which engines join."""
+
+
+@enrol_token.command()
+@click.option("--group", default="default", show_default=True, help="Group the engines join.")
+@click.option(
+    "--uses", type=click.IntRange(1, 100_000), default=1, show_default=True, help="Engines it is good for."
+)
+@click.option(
+    "--expires", default="24h", show_default=True, metavar="DURATION", help="How long, as 30m, 24h or 7d."
+)
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@with_settings
+def create(settings: Settings, group: str, uses: int, expires: str, as_json: bool) -> None:
+    """Make a token and print the one line to paste on an engine's host, this once."""
+    with opened(settings) as portal:
+        made = enrolment.create_enrol_token(
+            portal, group=group, uses=uses, expires_s=_seconds(expires), actor=ACTOR, now=now()
+        )
+    if as_json:
+        values: dict[str, Json] = {"id": made.token_id, "line": made.line.text(), "group": made.group}
+        print_json({**values, "uses": made.uses, "expires": format_time(made.expires)})
+        return
+    talk(
+        f"For {made.uses} engine(s) of group {made.group}, until {format_time(made.expires)}, shown only now:"
+    )
+    print_data(made.line.text())
+
+
+def _seconds(text: str) -> int:
+    found = re.fullmatch(r"([1-9]\d{0,4})([mhd])", text, re.ASCII)
+    if found is None:
+        raise click.BadParameter(
+            f"found {text!r}, expected a duration such as 30m, 24h or 7d", param_hint="--expires"
+        )
+    return int(found.group(1)) * _UNITS_S[found.group(2)]

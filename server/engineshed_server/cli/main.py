@@ -1,0 +1,116 @@
+"""The command group, and what each error means as an exit code."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+from collections.abc import Mapping, Sequence
+
+import click
+
+from engineshed_packages import __version__, exits
+from engineshed_packages.answers import HttpRefused
+from engineshed_packages.errors import FileRefused, PackagesError, Unavailable
+from engineshed_server import errors
+from engineshed_server.cli.output import talk
+
+PROGRAM = "engineshed-server"
+INTERRUPTED = 130  # as shells write it: 128 and SIGINT
+CODES = (
+    exits.DONE,
+    exits.FAILED,
+    exits.USAGE,
+    exits.BAD_CONTENT,
+    exits.UNREACHABLE,
+    exits.CANNOT_CREATE,
+    exits.IO_ERROR,
+    exits.TRY_LATER,
+    exits.REFUSED,
+    exits.CONFIGURATION,
+)
+
+
+# Where each command is. A module is loaded when its command runs: `upload` on a build machine needs no
+# database, and nobody should wait a second for `--version`.
+COMMANDS: Mapping[str, str] = {
+    "config": "configuration:config",
+    "db": "database:db",
+    "demo": "demo:demo",
+    "engine": "engines:engine",
+    "enrol-token": "engines:enrol_token",
+    "init": "setup:init",
+    "release": "releases:release",
+    "run": "run:run",
+    "token": "tokens:token",
+    "upload": "upload:upload",
+    "web": "web:web",
+}
+
+
+class _Commands(click.Group):
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return sorted(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        place = COMMANDS.get(cmd_name)
+        if place is None:
+            return None
+        module, _, name = place.partition(":")
+        command = getattr(importlib.import_module(f"engineshed_server.cli.{module}"), name)
+        return command if isinstance(command, click.Command) else None
+
+
+@click.command(cls=_Commands, epilog="\b\nExit codes:\n" + exits.describe(CODES))
+@click.version_option(__version__, message="%(prog)s %(version)s")
+def group() -> None:
+    """A portal or download site: publishes signed releases, answers engines."""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command; returns its exit code. *argv* without the program's name, None: the process' own."""
+    try:
+        code = group.main(args=argv, prog_name=PROGRAM, standalone_mode=False)
+        return code if isinstance(code, int) else exits.DONE
+    except click.ClickException as err:
+        err.show()
+        return err.exit_code
+    except (click.Abort, KeyboardInterrupt):
+        return INTERRUPTED
+    except BrokenPipeError:
+        # The reader went away, as `| head` does. Nothing more can be written, not even at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return exits.FAILED
+    except errors.SettingsRefused as err:
+        for fault in err.faults:
+            talk(f"{PROGRAM}: {fault}")
+        return exits.CONFIGURATION
+    except (errors.ServerError, PackagesError) as err:
+        talk(f"{PROGRAM}: {err.message} [{err.code}]")
+        return exit_code(err)
+    except OSError as err:
+        talk(f"{PROGRAM}: {err}")
+        return exits.CANNOT_CREATE if isinstance(err, PermissionError | FileExistsError) else exits.IO_ERROR
+
+
+def exit_code(err: errors.ServerError | PackagesError) -> int:
+    """The exit code that tells a script what to do about *err*."""
+    if isinstance(err, HttpRefused):
+        by_status = {401: exits.REFUSED, 403: exits.REFUSED, 422: exits.BAD_CONTENT}
+        return by_status.get(err.status, exits.FAILED)
+    if isinstance(err, Unavailable):
+        return exits.UNREACHABLE if err.status is None else exits.TRY_LATER
+    for branch, code in _BY_BRANCH:
+        if isinstance(err, branch):
+            return code
+    return exits.FAILED
+
+
+_BY_BRANCH: tuple[tuple[type[Exception], int], ...] = (
+    (errors.SetupRefused, exits.CONFIGURATION),
+    (errors.SettingsRefused, exits.CONFIGURATION),
+    (errors.NotAuthenticated, exits.REFUSED),
+    (errors.NotAllowed, exits.REFUSED),
+    (errors.TryLater, exits.TRY_LATER),
+    (FileRefused, exits.IO_ERROR),
+)

@@ -1,0 +1,45 @@
+"""The portal of this host, for the commands that work on it directly.
+
+Apart from ``options``: a command that only talks to a portal over HTTP, or only reads the settings, does
+not have to load a database for that.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from engineshed_server.cli.options import refuse_root
+from engineshed_server.cli.output import talk
+from engineshed_server.errors import TryLater
+from engineshed_server.services.portal import Portal
+from engineshed_server.settings import Settings
+from engineshed_server.wiring import open_portal
+
+
+@contextmanager
+def opened(settings: Settings) -> Iterator[Portal]:
+    """The portal of *settings*, closed again at the end.
+
+    Raises:
+        SetupRefused: there is none, or root would leave files there that the portal cannot use.
+    """
+    refuse_root(settings.data_dir)
+    portal = open_portal(settings)
+    try:
+        yield portal
+    finally:
+        portal.close()
+
+
+def check_served(settings: Settings) -> None:
+    """Say before serving what cannot heal by itself; a database that is away may come back.
+
+    Raises:
+        SetupRefused: there is no portal, or it needs ``db upgrade``.
+    """
+    try:
+        with opened(settings):
+            pass
+    except TryLater as err:
+        talk(f"warning: {err.message}; starting all the same")

@@ -1,0 +1,40 @@
+"""Printing: data to stdout for programs and people, talk to stderr.
+
+What engines and bundles told the portal is written with control characters spelled out, so that no
+host name can colour a terminal.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+
+import click
+
+from engineshed_packages.jsontext import Json, escape_controls
+
+
+def print_json(values: Mapping[str, Json]) -> None:
+    """One JSON object, indented for reading, to stdout."""
+    click.echo(json.dumps(values, indent=2, ensure_ascii=False, allow_nan=False))
+
+
+def print_data(text: str) -> None:
+    """One line of data to stdout."""
+    click.echo(escape_controls(text))
+
+
+def talk(text: str) -> None:
+    """One line for the person at the terminal, to stderr."""
+    click.echo(escape_controls(text), err=True)
+
+
+def print_table(titles: Sequence[str], rows: Sequence[Sequence[str | None]]) -> None:
+    """Aligned columns with their titles to stdout; None is shown as ``-``."""
+    lines = [
+        list(titles),
+        *([escape_controls("-" if cell is None else cell) for cell in row] for row in rows),
+    ]
+    widths = [max(len(line[column]) for line in lines) for column in range(len(titles))]
+    for line in lines:
+        click.echo("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())

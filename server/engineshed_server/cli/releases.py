@@ -1,0 +1,86 @@
+"""``release``: what this portal offers."""
+
+from __future__ import annotations
+
+import click
+
+from engineshed_packages.target import Target
+from engineshed_packages.times import format_time
+from engineshed_server.api.values import release_values
+from engineshed_server.cli.opening import opened
+from engineshed_server.cli.options import with_settings
+from engineshed_server.cli.output import print_data, print_json, print_table
+from engineshed_server.services.releases import Release, list_releases, show_release
+from engineshed_server.settings import Settings
+
+
+@click.group()
+def release() -> None:
+    """Published releases."""
+
+
+@release.command("list")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@with_settings
+def list_command(settings: Settings, as_json: bool) -> None:
+    """List the releases, newest first within a product."""
+    with opened(settings) as portal:
+        found = list_releases(portal)
+    if as_json:
+        print_json({"releases": [release_values(one) for one in found]})
+        return
+    titles = ("product", "version", "platforms", "channel", "published", "state")
+    print_table(titles, [_row(one) for one in found])
+
+
+def _row(one: Release) -> tuple[str, ...]:
+    return (
+        one.product,
+        one.version,
+        ",".join(target.platform for target in one.targets),
+        ",".join(sorted({target.channel for target in one.targets})),
+        format_time(one.published),
+        _state(one),
+    )
+
+
+def _state(one: Release) -> str:
+    if all(target.withdrawn for target in one.targets):
+        return "withdrawn"
+    return "held" if one.held else "offered"
+
+
+@release.command()
+@click.argument("product")
+@click.argument("version")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@with_settings
+def show(settings: Settings, product: str, version: str, as_json: bool) -> None:
+    """Show VERSION of PRODUCT with its packages and their digests."""
+    with opened(settings) as portal:
+        found = show_release(portal, product, version=version)
+    if as_json:
+        print_json(release_values(found))
+        return
+    print_data(f"{found.product} {found.version}, published {format_time(found.published)}, {_state(found)}")
+    for target, sha1 in zip(found.targets, found.sha1, strict=True):
+        for line in _package_lines(target, sha1):
+            print_data(line)
+
+
+def _package_lines(target: Target, sha1: str) -> list[str]:
+    lines = [
+        f"{target.path}",
+        f"  platform  {target.platform}",
+        f"  length    {target.length_bytes} bytes",
+        f"  sha256    {target.sha256}",
+        f"  sha1      {sha1}  (to compare by eye; never trusted)",
+        f"  channel   {target.channel}, {target.severity}, {target.mode}",
+    ]
+    if target.min_version is not None:
+        lines.append(f"  needs     {target.min_version.text} installed first")
+    if target.floor is not None:
+        lines.append(f"  floor     {target.floor.text}")
+    if target.message:
+        lines.append(f"  message   {target.message}")
+    return lines

@@ -1,0 +1,33 @@
+"""``run``: the portal with all its processes."""
+
+from __future__ import annotations
+
+import socket
+import sys
+
+import click
+
+from engineshed_server.cli.options import refuse_root, repeated_options, with_settings
+from engineshed_server.cli.output import talk
+from engineshed_server.serve.children import ChildPlan
+from engineshed_server.serve.listening import address_of, listen
+from engineshed_server.serve.parent import become_parent
+from engineshed_server.settings import Settings
+
+
+@click.command()
+@click.option("--fd", type=click.IntRange(3), help="A socket that listens already, instead of web.bind.")
+@with_settings
+def run(settings: Settings, fd: int | None) -> None:
+    """Serve: all processes of the portal under one parent that restarts what dies.
+
+    SIGTERM and Ctrl-C drain: running requests may finish. Repeated, everything ends at once.
+    """
+    refuse_root(settings.data_dir)
+    listener = listen(settings.bind) if fd is None else socket.socket(fileno=fd)
+    talk(f"{settings.name} listens at {address_of(listener)}")
+    descriptor = listener.detach()
+    command = [sys.executable, "-P", "-m", "engineshed_server.cli", "web"]
+    command += [*repeated_options(), "--fd", str(descriptor)]
+    web_plan = ChildPlan(name="web", command=command, descriptors=[descriptor])
+    become_parent([web_plan], log_level=settings.log_level)

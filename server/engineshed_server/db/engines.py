@@ -1,0 +1,157 @@
+"""Engines and their presence: who is enrolled, in which channel, and what each last said of itself."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import Row, Select, insert, select, update
+from sqlalchemy.orm import Session
+
+from engineshed_server.db.guard import changed_rows
+from engineshed_server.db.models import EngineRow, PresenceRow
+
+ENROLLED = "enrolled"
+REVOKED = "revoked"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Presence:
+    """What an engine's last poll said.
+
+    Attributes:
+        skipped, attributes: JSON texts; ``attributes`` is None when no poll carried any yet.
+    """
+
+    engine_id: str
+    seen: datetime
+    version: str | None
+    measured_version: str | None
+    updater_version: str
+    updater_state: str
+    attempt: str | None
+    health: str
+    seq: int
+    boot: str
+    skipped: str
+    attributes: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EngineRecord:
+    """An engine: the portal's record of it, and its presence once it has polled.
+
+    Attributes:
+        version, version_at: from enrolment and reports, and when it was said.
+    """
+
+    engine_id: str
+    product: str
+    platform: str
+    group: str
+    channel: str
+    host_name: str
+    secret_hash: str
+    state: str
+    version: str | None
+    version_at: datetime
+    enrolled: datetime
+    revoked: datetime | None
+    presence: Presence | None
+
+
+_RECORD = tuple(name for name in EngineRecord.__dataclass_fields__ if name not in ("engine_id", "presence"))
+_PRESENCE = tuple(Presence.__dataclass_fields__)
+
+
+def _query() -> Select[EngineRow, PresenceRow]:
+    return select(EngineRow, PresenceRow).outerjoin(PresenceRow, PresenceRow.engine_id == EngineRow.id)
+
+
+def _record(found: Row[EngineRow, PresenceRow]) -> EngineRecord:
+    row, outer = found
+    seen: PresenceRow | None = outer  # the outer join has None for an engine that never polled
+    presence = None if seen is None else Presence(**{name: getattr(seen, name) for name in _PRESENCE})
+    values = {name: getattr(row, name) for name in _RECORD}
+    return EngineRecord(engine_id=row.id, presence=presence, **values)
+
+
+def add_engine(session: Session, record: EngineRecord) -> None:
+    """Write a new engine; its ``presence`` comes with its first poll."""
+    session.add(EngineRow(id=record.engine_id, **{name: getattr(record, name) for name in _RECORD}))
+
+
+def find_engine(session: Session, engine_id: str) -> EngineRecord | None:
+    """The engine with its presence."""
+    found = session.execute(_query().where(EngineRow.id == engine_id)).one_or_none()
+    return None if found is None else _record(found)
+
+
+def lock_engine(session: Session, engine_id: str) -> EngineRecord | None:
+    """The engine, held until the transaction ends: two that give orders to one engine wait for each other.
+
+    SQLite knows no row locks and needs none: its writing transaction already excludes all others.
+    """
+    session.execute(select(EngineRow.id).where(EngineRow.id == engine_id).with_for_update())
+    return find_engine(session, engine_id)
+
+
+def list_engines(session: Session, *, limit: int, after: str | None) -> tuple[EngineRecord, ...]:
+    """At most *limit* engines by id, from behind *after*."""
+    query = _query().order_by(EngineRow.id).limit(limit)
+    if after is not None:
+        query = query.where(EngineRow.id > after)
+    return tuple(_record(found) for found in session.execute(query))
+
+
+def list_revoked(session: Session) -> frozenset[str]:
+    """Ids of all revoked engines."""
+    return frozenset(session.scalars(select(EngineRow.id).where(EngineRow.state == REVOKED)))
+
+
+def list_channels(session: Session, *, default: str) -> dict[str, str]:
+    """Channel by engine id, of the engines that do not follow *default*."""
+    query = select(EngineRow.id, EngineRow.channel).where(EngineRow.channel != default)
+    return {row.id: row.channel for row in session.execute(query)}
+
+
+def revoke_engine(session: Session, engine_id: str, *, now: datetime) -> bool:
+    """Enrolled becomes revoked; false when it was not enrolled any more."""
+    statement = (
+        update(EngineRow)
+        .where(EngineRow.id == engine_id, EngineRow.state == ENROLLED)
+        .values(state=REVOKED, revoked=now)
+    )
+    return changed_rows(session, statement) == 1
+
+
+def set_version(session: Session, engine_id: str, *, version: str | None, at: datetime) -> bool:
+    """Take over the installed version an engine reported, unless a later report was first."""
+    statement = (
+        update(EngineRow)
+        .where(EngineRow.id == engine_id, EngineRow.version_at <= at)
+        .values(version=version, version_at=at)
+    )
+    return changed_rows(session, statement) == 1
+
+
+def write_presences(session: Session, presences: Sequence[Presence]) -> None:
+    """Write what engines last said; an older word never replaces a newer one, in whatever order they come.
+
+    ``attributes`` None leaves the stored ones: they are sent only when they changed.
+    """
+    for presence in presences:
+        values = {name: getattr(presence, name) for name in _PRESENCE}
+        if presence.attributes is None:
+            del values["attributes"]
+        newer = (
+            update(PresenceRow)
+            .where(PresenceRow.engine_id == presence.engine_id, PresenceRow.seen < presence.seen)
+            .values(**values)
+        )
+        if changed_rows(session, newer) == 1:
+            continue
+        known = select(PresenceRow.engine_id).where(PresenceRow.engine_id == presence.engine_id)
+        if session.scalar(known) is None and session.get(EngineRow, presence.engine_id) is not None:
+            session.execute(insert(PresenceRow).values(**values))

@@ -1,0 +1,256 @@
+"""The tables. Only ``db`` sees these classes; what leaves ``db`` are records.
+
+Rules: every text has a length (MariaDB); times are ``UtcDateTime``; a state is a text changed by a
+guarded UPDATE; nothing is deleted that an audit row speaks of; additive migrations only.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from sqlalchemy import ForeignKey, MetaData, String, UniqueConstraint
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+from engineshed_server.db.types import HASH_CHARS, ID_CHARS, BigId, LongText, UtcDateTime
+
+NAMING = {
+    "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+    "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+    "ck": "ck_%(table_name)s_%(constraint_name)s",
+    "fk": "fk_%(table_name)s_%(column_0_N_name)s_%(referred_table_name)s",
+    "pk": "pk_%(table_name)s",
+}
+# Texts are compared byte by byte: on MariaDB the default collation finds "A" equal to "a".
+MARIADB: dict[str, object] = {
+    "mariadb_charset": "utf8mb4",
+    "mariadb_collate": "utf8mb4_bin",
+    "mariadb_engine": "InnoDB",
+}
+
+
+class Base(DeclarativeBase):
+    """Base of all tables."""
+
+    metadata = MetaData(naming_convention=NAMING)
+    __table_args__: tuple[object, ...] | dict[str, object] = MARIADB
+
+
+class PortalRow(Base):
+    """One row: who this portal is, and the generation that moves when memory must be reloaded."""
+
+    __tablename__ = "portal"
+
+    id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    portal_id: Mapped[str] = mapped_column(String(ID_CHARS))
+    generation: Mapped[int] = mapped_column(BigId)
+    created: Mapped[datetime] = mapped_column(UtcDateTime)
+
+
+class OrderKeyRow(Base):
+    """A public order key of the portal; ``role`` is ``active`` or ``standby``."""
+
+    __tablename__ = "order_keys"
+
+    keyid: Mapped[str] = mapped_column(String(HASH_CHARS), primary_key=True)
+    public: Mapped[str] = mapped_column(String(64))
+    role: Mapped[str] = mapped_column(String(16))
+    created: Mapped[datetime] = mapped_column(UtcDateTime)
+
+
+class RepositoryRow(Base):
+    """The newest that was ever verified of a vendor's repository; outlives the folder ``trust``.
+
+    ``seen`` is the format's ``Seen`` as JSON; ``expires`` the earliest expiry among the roles.
+    """
+
+    __tablename__ = "repositories"
+
+    name: Mapped[str] = mapped_column(String(64), primary_key=True)
+    seen: Mapped[str] = mapped_column(LongText)
+    expires: Mapped[datetime] = mapped_column(UtcDateTime)
+
+
+class FloorRow(Base):
+    """The highest floor the vendor ever signed for a product."""
+
+    __tablename__ = "floors"
+
+    product: Mapped[str] = mapped_column(String(64), primary_key=True)
+    version: Mapped[str] = mapped_column(String(64))
+
+
+class ReleaseRow(Base):
+    """A version of a product; it is visible as soon as one of its packages is."""
+
+    __tablename__ = "releases"
+    __table_args__ = (UniqueConstraint("product", "version_key"), MARIADB)
+
+    id: Mapped[int] = mapped_column(BigId, primary_key=True, autoincrement=True)
+    product: Mapped[str] = mapped_column(String(64))
+    version: Mapped[str] = mapped_column(String(64))
+    version_key: Mapped[str] = mapped_column(String(200))
+    held: Mapped[bool] = mapped_column(default=False)
+    arrived: Mapped[datetime] = mapped_column(UtcDateTime)
+
+
+class PackageRow(Base):
+    """One package of a release, whose bytes are in the blob store.
+
+    ``state``: ``arriving`` (bytes here, metadata not yet public), ``published``, or ``delisted`` (the
+    vendor's newest metadata no longer lists it). ``custom`` is the target's custom fields as JSON.
+    """
+
+    __tablename__ = "packages"
+    __table_args__ = (UniqueConstraint("release_id", "platform"), MARIADB)
+
+    id: Mapped[int] = mapped_column(BigId, primary_key=True, autoincrement=True)
+    release_id: Mapped[int] = mapped_column(ForeignKey("releases.id"))
+    platform: Mapped[str] = mapped_column(String(32))
+    path: Mapped[str] = mapped_column(String(400), unique=True)
+    sha256: Mapped[str] = mapped_column(String(HASH_CHARS), index=True)
+    sha1: Mapped[str] = mapped_column(String(40))
+    length_bytes: Mapped[int] = mapped_column(BigId)
+    custom: Mapped[str] = mapped_column(LongText)
+    state: Mapped[str] = mapped_column(String(16))
+    published: Mapped[datetime | None] = mapped_column(UtcDateTime)
+
+
+class EngineRow(Base):
+    """An enrolled engine; ``state`` is ``enrolled`` or ``revoked``. ``channel`` is the portal's word."""
+
+    __tablename__ = "engines"
+
+    id: Mapped[str] = mapped_column(String(ID_CHARS), primary_key=True)
+    product: Mapped[str] = mapped_column(String(64))
+    platform: Mapped[str] = mapped_column(String(32))
+    group: Mapped[str] = mapped_column("group_name", String(64))
+    channel: Mapped[str] = mapped_column(String(64))
+    host_name: Mapped[str] = mapped_column(String(200))
+    secret_hash: Mapped[str] = mapped_column(String(HASH_CHARS))
+    state: Mapped[str] = mapped_column(String(16))
+    version: Mapped[str | None] = mapped_column(String(64))
+    version_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    enrolled: Mapped[datetime] = mapped_column(UtcDateTime)
+    revoked: Mapped[datetime | None] = mapped_column(UtcDateTime)
+
+
+class PresenceRow(Base):
+    """An engine's last poll; written once a second for all that polled, newest wins."""
+
+    __tablename__ = "presence"
+
+    engine_id: Mapped[str] = mapped_column(ForeignKey("engines.id"), primary_key=True)
+    seen: Mapped[datetime] = mapped_column(UtcDateTime)
+    version: Mapped[str | None] = mapped_column(String(64))
+    measured_version: Mapped[str | None] = mapped_column(String(64))
+    updater_version: Mapped[str] = mapped_column(String(64))
+    updater_state: Mapped[str] = mapped_column(String(32))
+    attempt: Mapped[str | None] = mapped_column(String(ID_CHARS))
+    health: Mapped[str] = mapped_column(String(16))
+    seq: Mapped[int] = mapped_column(BigId)
+    boot: Mapped[str] = mapped_column(String(64))
+    skipped: Mapped[str] = mapped_column(LongText)
+    attributes: Mapped[str | None] = mapped_column(LongText)
+
+
+class EnrolTokenRow(Base):
+    """A token with which engines join; only its hash is here."""
+
+    __tablename__ = "enrol_tokens"
+
+    id: Mapped[str] = mapped_column(String(ID_CHARS), primary_key=True)
+    token_hash: Mapped[str] = mapped_column(String(HASH_CHARS), unique=True)
+    group: Mapped[str] = mapped_column("group_name", String(64))
+    uses_left: Mapped[int] = mapped_column()
+    expires: Mapped[datetime] = mapped_column(UtcDateTime)
+    created: Mapped[datetime] = mapped_column(UtcDateTime)
+
+
+class ApiTokenRow(Base):
+    """A token of a person's program; only its hash is here."""
+
+    __tablename__ = "api_tokens"
+
+    id: Mapped[str] = mapped_column(String(ID_CHARS), primary_key=True)
+    token_hash: Mapped[str] = mapped_column(String(HASH_CHARS), unique=True)
+    name: Mapped[str] = mapped_column(String(200))
+    scope: Mapped[str] = mapped_column(String(16))
+    created: Mapped[datetime] = mapped_column(UtcDateTime)
+    revoked: Mapped[datetime | None] = mapped_column(UtcDateTime)
+
+
+class ThrottleRow(Base):
+    """Failed guesses by one source, as ``enrol:192.0.2.7``, and how long it has to wait."""
+
+    __tablename__ = "throttles"
+
+    source: Mapped[str] = mapped_column(String(200), primary_key=True)
+    failures: Mapped[int] = mapped_column()
+    failed: Mapped[datetime] = mapped_column(UtcDateTime)
+    wait_until: Mapped[datetime] = mapped_column(UtcDateTime)
+
+
+class OrderRow(Base):
+    """An order, signed once and sent unchanged; ``state`` is open, answered, refused or superseded.
+
+    ``open_engine`` holds the engine's id while the order is open and NULL afterwards: its unique
+    constraint lets one open order per engine exist on every database.
+    """
+
+    __tablename__ = "orders"
+    __table_args__ = (UniqueConstraint("engine_id", "keyid", "seq"), MARIADB)
+
+    id: Mapped[str] = mapped_column(String(ID_CHARS), primary_key=True)
+    engine_id: Mapped[str] = mapped_column(ForeignKey("engines.id"))
+    keyid: Mapped[str] = mapped_column(String(HASH_CHARS))
+    seq: Mapped[int] = mapped_column(BigId)
+    do: Mapped[str] = mapped_column(String(32))
+    version: Mapped[str | None] = mapped_column(String(64))
+    sha256: Mapped[str | None] = mapped_column(String(HASH_CHARS))
+    state: Mapped[str] = mapped_column(String(16))
+    open_engine: Mapped[str | None] = mapped_column(String(ID_CHARS), unique=True)
+    envelope: Mapped[str] = mapped_column(LongText)
+    issued: Mapped[datetime] = mapped_column(UtcDateTime)
+    accept_before: Mapped[datetime] = mapped_column(UtcDateTime)
+    closed: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    answer: Mapped[str | None] = mapped_column(String(64))
+
+
+class ReportRow(Base):
+    """The one final report of an attempt; steps and log lines are JSON lists."""
+
+    __tablename__ = "reports"
+
+    engine_id: Mapped[str] = mapped_column(ForeignKey("engines.id"), primary_key=True)
+    attempt: Mapped[str] = mapped_column(String(ID_CHARS), primary_key=True)
+    order_id: Mapped[str | None] = mapped_column(String(ID_CHARS))
+    kind: Mapped[str] = mapped_column(String(32))
+    outcome: Mapped[str] = mapped_column(String(16))
+    code: Mapped[str] = mapped_column(String(64))
+    message: Mapped[str] = mapped_column(LongText)
+    from_version: Mapped[str | None] = mapped_column(String(64))
+    to_version: Mapped[str | None] = mapped_column(String(64))
+    version: Mapped[str | None] = mapped_column(String(64))
+    measured_version: Mapped[str | None] = mapped_column(String(64))
+    sha256: Mapped[str | None] = mapped_column(String(HASH_CHARS))
+    probed: Mapped[bool] = mapped_column()
+    updater_version: Mapped[str] = mapped_column(String(64))
+    steps: Mapped[str] = mapped_column(LongText)
+    update_log: Mapped[str] = mapped_column(LongText)
+    engine_log: Mapped[str] = mapped_column(LongText)
+    started: Mapped[datetime] = mapped_column(UtcDateTime)
+    ended: Mapped[datetime] = mapped_column(UtcDateTime)
+    received: Mapped[datetime] = mapped_column(UtcDateTime)
+
+
+class AuditRow(Base):
+    """Who changed what, when; written in the same transaction as the change."""
+
+    __tablename__ = "audit"
+
+    id: Mapped[int] = mapped_column(BigId, primary_key=True, autoincrement=True)
+    at: Mapped[datetime] = mapped_column(UtcDateTime)
+    actor: Mapped[str] = mapped_column(String(200))
+    action: Mapped[str] = mapped_column(String(64))
+    subject: Mapped[str] = mapped_column(String(400))
+    details: Mapped[str] = mapped_column(LongText)

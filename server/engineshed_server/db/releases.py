@@ -1,0 +1,141 @@
+"""Releases and their packages.
+
+A package's row is ``arriving`` from when its bytes are safe until its metadata is public, then
+``published``; ``delisted`` when the vendor's newest metadata no longer lists it. Only published ones are
+offered or shown; arriving ones can already be downloaded, so that nobody who sees the metadata first
+finds a hole.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import Row, Select, select, update
+from sqlalchemy.orm import Session
+
+from engineshed_packages.target import Target
+from engineshed_server.db.guard import changed_rows
+from engineshed_server.db.models import PackageRow, ReleaseRow
+
+ARRIVING = "arriving"
+PUBLISHED = "published"
+DELISTED = "delisted"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PackageRecord:
+    """One package whose bytes are stored here, and what the portal adds to it.
+
+    Attributes:
+        held: the release is kept back by the portal's admin.
+        published: when engines could first be offered it, None while it is arriving.
+    """
+
+    package_id: int
+    target: Target
+    sha1: str
+    state: str
+    held: bool
+    published: datetime | None
+
+
+def _custom(target: Target) -> str:
+    return json.dumps(target.to_custom(), sort_keys=True)
+
+
+def _query() -> Select[PackageRow, bool]:
+    return select(PackageRow, ReleaseRow.held).join(ReleaseRow, ReleaseRow.id == PackageRow.release_id)
+
+
+def _record(found: Row[PackageRow, bool]) -> PackageRecord:
+    row, held = found
+    target = Target.from_custom(
+        row.path, length_bytes=row.length_bytes, sha256=row.sha256, custom=json.loads(row.custom)
+    )
+    return PackageRecord(
+        package_id=row.id, target=target, sha1=row.sha1, state=row.state, held=held, published=row.published
+    )
+
+
+def list_packages(session: Session) -> tuple[PackageRecord, ...]:
+    """All packages of all states, by product, newest version first, then platform."""
+    order = (ReleaseRow.product, ReleaseRow.version_key.desc(), PackageRow.platform)
+    return tuple(_record(found) for found in session.execute(_query().order_by(*order)))
+
+
+def find_package(session: Session, path: str) -> PackageRecord | None:
+    """The package with the target path *path*."""
+    found = session.execute(_query().where(PackageRow.path == path)).one_or_none()
+    return None if found is None else _record(found)
+
+
+def add_package(session: Session, target: Target, *, sha1: str, now: datetime) -> None:
+    """Write the row of a package whose bytes are safe; its release's row too when it is the first."""
+    release = session.scalar(
+        select(ReleaseRow)
+        .where(ReleaseRow.product == target.product)
+        .where(ReleaseRow.version_key == target.version.sort_key)
+    )
+    if release is None:
+        release = ReleaseRow(
+            product=target.product,
+            version=target.version.text,
+            version_key=target.version.sort_key,
+            held=False,
+            arrived=now,
+        )
+        session.add(release)
+        session.flush()
+    session.add(
+        PackageRow(
+            release_id=release.id,
+            platform=target.platform,
+            path=target.path,
+            sha256=target.sha256,
+            sha1=sha1,
+            length_bytes=target.length_bytes,
+            custom=_custom(target),
+            state=ARRIVING,
+            published=None,
+        )
+    )
+
+
+def publish_package(session: Session, record: PackageRecord, *, target: Target, now: datetime) -> bool:
+    """Make a package visible, with the terms the vendor's newest metadata gives it; true when new.
+
+    The state is guarded: of two that publish, one is told that it did.
+    """
+    _rewrite(session, record, target=target)
+    if record.state == PUBLISHED:
+        return False
+    first = now if record.published is None else record.published
+    return _move(session, record, state=PUBLISHED, published=first)
+
+
+def change_terms(session: Session, record: PackageRecord, *, target: Target) -> bool:
+    """Take over channel, severity, floor, withdrawn and message as now signed; true when they differ."""
+    return _rewrite(session, record, target=target)
+
+
+def delist_package(session: Session, record: PackageRecord) -> bool:
+    """Hide a package the vendor no longer lists; true when it was visible."""
+    return record.state == PUBLISHED and _move(session, record, state=DELISTED, published=record.published)
+
+
+def _rewrite(session: Session, record: PackageRecord, *, target: Target) -> bool:
+    if _custom(record.target) == _custom(target):
+        return False
+    statement = update(PackageRow).where(PackageRow.id == record.package_id).values(custom=_custom(target))
+    return changed_rows(session, statement) == 1
+
+
+def _move(session: Session, record: PackageRecord, *, state: str, published: datetime | None) -> bool:
+    statement = (
+        update(PackageRow)
+        .where(PackageRow.id == record.package_id, PackageRow.state == record.state)
+        .values(state=state, published=published)
+    )
+    return changed_rows(session, statement) == 1

@@ -1,0 +1,48 @@
+"""Column types that mean the same on SQLite, PostgreSQL and MariaDB."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from sqlalchemy import BigInteger, DateTime, Dialect, Integer, Text
+from sqlalchemy.dialects.mysql import DATETIME, LONGTEXT
+from sqlalchemy.types import TypeDecorator, TypeEngine
+
+ID_CHARS = 24  # "eng_" and 20 characters
+HASH_CHARS = 64
+
+# SQLite counts up by itself only in a column that is exactly INTEGER PRIMARY KEY.
+BigId = BigInteger().with_variant(Integer, "sqlite")
+# MariaDB's TEXT ends at 64 KiB; a report with its log lines is longer.
+LongText = Text().with_variant(LONGTEXT, "mariadb")
+
+
+class UtcDateTime(TypeDecorator[datetime]):
+    """An aware UTC datetime with microseconds, whatever the database makes of time zones.
+
+    A naive value is a bug of the caller and is refused with ValueError before it reaches the database.
+    """
+
+    impl = DateTime
+    cache_ok = True
+
+    def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[datetime]:
+        """DATETIME(6) on MariaDB, whose DATETIME drops the fraction; timestamptz on PostgreSQL."""
+        if dialect.name == "mariadb":
+            return dialect.type_descriptor(DATETIME(fsp=6))
+        return dialect.type_descriptor(DateTime(timezone=dialect.name == "postgresql"))
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        """Into the database: UTC; without the zone where the database keeps none."""
+        if value is None:
+            return None
+        if value.tzinfo is None:
+            raise ValueError(f"expected an aware datetime, found the naive {value!r}")
+        moment = value.astimezone(UTC)
+        return moment if dialect.name == "postgresql" else moment.replace(tzinfo=None)
+
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        """Out of the database: always aware UTC."""
+        if value is None:
+            return None
+        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)

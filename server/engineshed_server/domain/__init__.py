@@ -1,0 +1,1 @@
+"""The server's rules: values in, values out, the clock passed in, no I/O."""

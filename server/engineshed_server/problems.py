@@ -1,0 +1,147 @@
+"""From an error to the answer that tells of it: RFC 9457 problem details, one shape for everything.
+
+This is the only module that gives errors their HTTP status. Every error of this house carries a stable
+``code``; the code, or else the branch of its error tree, picks the status. The members of the answer:
+
+- ``type`` is ``about:blank`` and ``title`` the status' own phrase: what is special is in ``code``;
+- ``code`` is the stable kebab-case name that programs compare;
+- ``detail`` says what was found, what was expected and what to do;
+- ``instance`` is the request's id, the one in the log and in ``X-Request-ID``.
+
+What nobody foresaw becomes 500 ``internal-error`` without a word about the inside.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from http import HTTPStatus
+from types import MappingProxyType
+
+from engineshed_packages.errors import PackagesError
+from engineshed_packages.jsontext import Json, escape_controls, write_compact
+from engineshed_server.errors import (
+    Conflict,
+    NotAllowed,
+    NotAuthenticated,
+    NotFound,
+    Refused,
+    ServerError,
+    TooLarge,
+    TryLater,
+)
+
+CONTENT_TYPE = "application/problem+json"
+MAX_DETAIL_CHARS = 1000
+INTERNAL_ERROR = "internal-error"
+
+# First match wins: a subclass stands before its base.
+STATUS_BY_BRANCH: tuple[tuple[type[Exception], HTTPStatus], ...] = (
+    (TooLarge, HTTPStatus.REQUEST_ENTITY_TOO_LARGE),
+    (Refused, HTTPStatus.UNPROCESSABLE_ENTITY),
+    (NotAuthenticated, HTTPStatus.UNAUTHORIZED),
+    (NotAllowed, HTTPStatus.FORBIDDEN),
+    (NotFound, HTTPStatus.NOT_FOUND),
+    (Conflict, HTTPStatus.CONFLICT),
+    (TryLater, HTTPStatus.SERVICE_UNAVAILABLE),
+    # The routes read bodies with the format's own classes: what they cannot read is a bad request.
+    (PackagesError, HTTPStatus.BAD_REQUEST),
+)
+
+# Codes of the HTTP layer itself and of the few services whose branch says too little.
+STATUS_BY_CODE: Mapping[str, HTTPStatus] = MappingProxyType(
+    {
+        "body-truncated": HTTPStatus.BAD_REQUEST,
+        "body-slow": HTTPStatus.REQUEST_TIMEOUT,
+        "disk-full": HTTPStatus.INSUFFICIENT_STORAGE,
+        "encoding-not-supported": HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
+        "json-too-large": HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+        "length-required": HTTPStatus.LENGTH_REQUIRED,
+        "length-unreadable": HTTPStatus.BAD_REQUEST,
+        "media-type-not-supported": HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
+        "name-refused": HTTPStatus.BAD_REQUEST,
+        "parameter-unknown": HTTPStatus.BAD_REQUEST,
+        "parameter-unreadable": HTTPStatus.BAD_REQUEST,
+        "throttled": HTTPStatus.TOO_MANY_REQUESTS,
+    }
+)
+
+# What the web framework refuses before a route runs: code, and what to do.
+_BY_STATUS: Mapping[int, tuple[str, str]] = MappingProxyType(
+    {
+        400: ("bad-request", "The request {method} {path} cannot be read: check it against the protocol."),
+        404: ("not-found", "Nothing is at {path}: check the address."),
+        405: ("method-not-allowed", "{path} does not answer {method}: use a method named in Allow."),
+        408: ("body-slow", "The body of {method} {path} did not arrive in time: send it again."),
+        412: ("precondition-failed", "{path} is not the version named in If-Match: fetch it anew."),
+        413: ("body-too-large", "The body of {method} {path} is over the limit: send less."),
+        415: ("media-type-not-supported", "{path} takes another Content-Type: see the protocol."),
+        416: ("range-not-satisfiable", "{path} is shorter than the range: ask within Content-Range."),
+        500: (INTERNAL_ERROR, "The server failed. Look for this instance in its log, then try again."),
+    }
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Problem:
+    """One answer about one error; ``headers`` are sent beside it."""
+
+    status: int
+    code: str
+    detail: str
+    instance: str
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+    def to_dict(self) -> dict[str, Json]:
+        """The members of RFC 9457, section 3.1, and ``code``."""
+        return {
+            "type": "about:blank",
+            "title": HTTPStatus(self.status).phrase,
+            "status": self.status,
+            "detail": escape_controls(self.detail)[:MAX_DETAIL_CHARS],
+            "instance": self.instance,
+            "code": self.code,
+        }
+
+    def to_bytes(self) -> bytes:
+        """The body of the answer."""
+        return write_compact(self.to_dict())
+
+
+def of_error(err: Exception, *, instance: str) -> Problem | None:
+    """The problem that tells of *err*, or None when it is an error nobody foresaw."""
+    if not isinstance(err, ServerError | PackagesError):
+        return None
+    status = STATUS_BY_CODE.get(err.code) or _status_of_branch(err)
+    if status is None:
+        return None
+    headers = {}
+    if isinstance(err, NotAuthenticated):
+        headers["WWW-Authenticate"] = 'Bearer realm="engineshed"'  # RFC 9110, section 11.6.1
+    if isinstance(err, TryLater):
+        headers["Retry-After"] = str(err.retry_after_s)
+    return Problem(status=status, code=err.code, detail=err.message, instance=instance, headers=headers)
+
+
+def _status_of_branch(err: Exception) -> HTTPStatus | None:
+    return next((status for branch, status in STATUS_BY_BRANCH if isinstance(err, branch)), None)
+
+
+def of_status(
+    status: int, *, method: str, path: str, instance: str, headers: Mapping[str, str] | None = None
+) -> Problem:
+    """The problem for a bare HTTP *status*; one that is not in the table becomes 400 or 500."""
+    known = status if status in _BY_STATUS else 400 if status < HTTPStatus.INTERNAL_SERVER_ERROR else 500
+    code, text = _BY_STATUS[known]
+    return Problem(
+        status=known,
+        code=code,
+        detail=text.format(method=method[:20], path=path[:200]),
+        instance=instance,
+        headers={} if headers is None else headers,
+    )
+
+
+def internal(instance: str) -> Problem:
+    """The problem for an error nobody foresaw."""
+    return of_status(HTTPStatus.INTERNAL_SERVER_ERROR, method="", path="", instance=instance)

@@ -1,0 +1,211 @@
+"""Engines as operators see them: the list, one with its attempts and orders, and revocation."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from datetime import datetime
+
+from engineshed_packages.protocol import Attributes
+from engineshed_server.db import engines, orders, reports
+from engineshed_server.db import portal as portal_rows
+from engineshed_server.db.audit import add_audit
+from engineshed_server.errors import NotFound, Refused
+from engineshed_server.services.portal import Portal
+
+MAX_LIMIT = 1000
+SHOWN_ATTEMPTS = 20
+SHOWN_ORDERS = 20
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EngineLine:
+    """One engine in a list.
+
+    Attributes:
+        state: ``enrolled`` or ``revoked``.
+        version: by the later of its last poll and its last report.
+        seen: its last poll; with ``updater_state``, ``updater_version``, ``health`` None before the first.
+    """
+
+    engine_id: str
+    product: str
+    platform: str
+    group: str
+    channel: str
+    host_name: str
+    version: str | None
+    state: str
+    enrolled: datetime
+    seen: datetime | None
+    updater_state: str | None
+    updater_version: str | None
+    health: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AttemptLine:
+    """One final report; ``started`` and ``ended`` by the engine's clock, ``received`` by ours."""
+
+    attempt: str
+    order: str | None
+    outcome: str
+    code: str
+    message: str
+    from_version: str | None
+    to_version: str | None
+    version: str | None
+    started: datetime
+    ended: datetime
+    received: datetime
+    update_log: tuple[str, ...]
+    engine_log: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OrderLine:
+    """One order; ``state`` is open, answered, refused or superseded, ``answer`` the report's code."""
+
+    order: str
+    seq: int
+    do: str
+    version: str | None
+    state: str
+    issued: datetime
+    answer: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EngineDetail:
+    """One engine with its last attempts and orders, newest first.
+
+    Attributes:
+        attributes: what its updater last said of the host, None before the first time.
+    """
+
+    line: EngineLine
+    attributes: Attributes | None
+    attempts: tuple[AttemptLine, ...]
+    orders: tuple[OrderLine, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EnginePage:
+    """Some engines by id; ``next_cursor`` is None on the last page."""
+
+    engines: tuple[EngineLine, ...]
+    next_cursor: str | None
+
+
+def installed_version(engine: engines.EngineRecord) -> str | None:
+    """The version the engine runs, by the later of its last poll and its last report."""
+    presence = engine.presence
+    if presence is not None and presence.seen >= engine.version_at:
+        return presence.version
+    return engine.version
+
+
+def list_engines(portal: Portal, *, limit: int = 100, cursor: str | None = None) -> EnginePage:
+    """A page of engines; *cursor* is the ``next_cursor`` of the page before.
+
+    Raises:
+        Refused: code ``page-limit``.
+    """
+    if not 1 <= limit <= MAX_LIMIT:
+        raise Refused("page-limit", f"found limit {limit}, expected 1 to {MAX_LIMIT}")
+    with portal.database.read() as session:
+        found = engines.list_engines(session, limit=limit + 1, after=cursor)
+    page = tuple(_line(engine) for engine in found[:limit])
+    return EnginePage(engines=page, next_cursor=page[-1].engine_id if len(found) > limit else None)
+
+
+def show_engine(portal: Portal, engine_id: str) -> EngineDetail:
+    """Everything known of one engine.
+
+    Raises:
+        NotFound: code ``engine-unknown``.
+    """
+    with portal.database.read() as session:
+        engine = engines.find_engine(session, engine_id)
+        if engine is None:
+            raise _unknown(engine_id)
+        attempts = reports.list_reports(session, engine_id, limit=SHOWN_ATTEMPTS)
+        given = orders.list_orders(session, engine_id, limit=SHOWN_ORDERS)
+    said = None if engine.presence is None else engine.presence.attributes
+    return EngineDetail(
+        line=_line(engine),
+        # Written by us from an Attributes: its texts were checked when they came.
+        attributes=None if said is None else Attributes(**json.loads(said)),
+        attempts=tuple(_attempt(report) for report in attempts),
+        orders=tuple(_order(order) for order in given),
+    )
+
+
+def revoke_engine(portal: Portal, engine_id: str, *, actor: str, now: datetime) -> bool:
+    """Shut an engine out, in every process within one second; false when it already was.
+
+    Raises:
+        NotFound: code ``engine-unknown``.
+    """
+    with portal.database.write() as session:
+        if engines.find_engine(session, engine_id) is None:
+            raise _unknown(engine_id)
+        revoked = engines.revoke_engine(session, engine_id, now=now)
+        if revoked:
+            portal_rows.bump_generation(session)
+            add_audit(session, "engine-revoked", subject=engine_id, actor=actor, now=now)
+    portal.snapshot.refresh()
+    return revoked
+
+
+def _unknown(engine_id: str) -> NotFound:
+    return NotFound("engine-unknown", f"there is no engine {engine_id[:40]!r}")
+
+
+def _line(engine: engines.EngineRecord) -> EngineLine:
+    seen = engine.presence
+    return EngineLine(
+        engine_id=engine.engine_id,
+        product=engine.product,
+        platform=engine.platform,
+        group=engine.group,
+        channel=engine.channel,
+        host_name=engine.host_name,
+        version=installed_version(engine),
+        state=engine.state,
+        enrolled=engine.enrolled,
+        seen=None if seen is None else seen.seen,
+        updater_state=None if seen is None else seen.updater_state,
+        updater_version=None if seen is None else seen.updater_version,
+        health=None if seen is None else seen.health,
+    )
+
+
+def _attempt(report: reports.ReportRecord) -> AttemptLine:
+    return AttemptLine(
+        attempt=report.attempt,
+        order=report.order_id,
+        outcome=report.outcome,
+        code=report.code,
+        message=report.message,
+        from_version=report.from_version,
+        to_version=report.to_version,
+        version=report.version,
+        started=report.started,
+        ended=report.ended,
+        received=report.received,
+        update_log=report.update_log,
+        engine_log=report.engine_log,
+    )
+
+
+def _order(order: orders.OrderRecord) -> OrderLine:
+    return OrderLine(
+        order=order.order_id,
+        seq=order.seq,
+        do=order.do,
+        version=order.version,
+        state=order.state,
+        issued=order.issued,
+        answer=order.answer,
+    )

@@ -1,0 +1,148 @@
+"""Orders: the one that stands for an engine, made when there is something new, sent unchanged.
+
+``seq`` is the higher of what is stored and what the engine reported, plus one: a database restored from a
+backup never sends a number the engine has already accepted. An order the engine refused is not made anew
+for an hour: both sides would only fill their logs.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from engineshed_packages.ids import new_id
+from engineshed_packages.jsontext import Json
+from engineshed_packages.orders import INSTALL, Order, Package, sign_order
+from engineshed_packages.protocol import Poll
+from engineshed_packages.target import Target
+from engineshed_server.db import engines, orders
+from engineshed_server.db.audit import Details, add_audit
+from engineshed_server.db.database import Session
+from engineshed_server.errors import Conflict, NotAuthenticated
+from engineshed_server.services.portal import Portal
+from engineshed_server.services.racing import run_again_when_raced
+
+ACCEPT_WITHIN = timedelta(days=7)
+REFUSED_RESTS_FOR = timedelta(hours=1)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Claim:
+    """What became of an offer.
+
+    Attributes:
+        envelope: the order to send; None when the engine refused such an order a short time ago.
+        refused: the code of that refusal.
+    """
+
+    envelope: Mapping[str, Json] | None
+    refused: str | None = None
+
+
+def claim_order(portal: Portal, poll: Poll, *, target: Target, now: datetime) -> Claim:
+    """The order that lets the polling engine install *target*: the one that stands, or a new one.
+
+    Raises:
+        NotAuthenticated: code ``engine-revoked`` or ``engine-unknown``.
+        Conflict: code ``engine-mismatch``: the poll names another product or platform than was enrolled.
+        TryLater: the database is away.
+    """
+    # Most polls of a fleet that is being updated come for an order that already stands: no writer needed.
+    with portal.database.read() as session:
+        standing = _find_standing(session, poll, target=target, now=now)
+    if standing is not None:
+        return standing
+    return run_again_when_raced(lambda: _claim_new(portal, poll, target=target, now=now))
+
+
+def find_standing_sha256(portal: Portal, engine_id: str) -> str | None:
+    """SHA-256 of the package the engine's open order installs, None without one."""
+    with portal.database.read() as session:
+        order = orders.find_open_order(session, engine_id)
+    return None if order is None else order.sha256
+
+
+def _find_standing(session: Session, poll: Poll, *, target: Target, now: datetime) -> Claim | None:
+    order = orders.find_open_order(session, poll.engine)
+    if order is not None and order.sha256 == target.sha256 and order.do == INSTALL:
+        # An engine at work on it has accepted it already: it needs the same one again, however late.
+        if now < order.accept_before or poll.attempt is not None:
+            return Claim(envelope=json.loads(order.envelope))
+        return None
+    refused = orders.find_last_refused(
+        session, poll.engine, sha256=target.sha256, since=now - REFUSED_RESTS_FOR
+    )
+    return None if refused is None else Claim(envelope=None, refused=refused.answer)
+
+
+def _claim_new(portal: Portal, poll: Poll, *, target: Target, now: datetime) -> Claim:
+    with portal.database.write() as session:
+        _check_engine(engines.lock_engine(session, poll.engine), poll)
+        standing = _find_standing(session, poll, target=target, now=now)
+        if standing is not None:
+            return standing
+        before = orders.find_open_order(session, poll.engine)
+        if before is not None:
+            orders.close_order(
+                session,
+                before.order_id,
+                engine_id=poll.engine,
+                state=orders.SUPERSEDED,
+                answer="superseded",
+                now=now,
+            )
+        keyid = portal.identity.order_key.keyid
+        seq = max(orders.highest_seq(session, poll.engine, keyid=keyid), poll.seq) + 1
+        record = _sign(portal, poll.engine, target=target, seq=seq, now=now)
+        orders.add_order(session, record)
+        details: Details = {"engine": poll.engine, "seq": seq, "path": target.path}
+        add_audit(session, "order-issued", subject=record.order_id, actor="portal", now=now, details=details)
+    return Claim(envelope=json.loads(record.envelope))
+
+
+def _check_engine(engine: engines.EngineRecord | None, poll: Poll) -> None:
+    if engine is None:
+        raise NotAuthenticated("engine-unknown", f"engine {poll.engine} is not enrolled on this portal")
+    if engine.state != engines.ENROLLED:
+        raise NotAuthenticated("engine-revoked", f"engine {poll.engine} is revoked on this portal")
+    if (engine.product, engine.platform) != (poll.product, poll.platform):
+        raise Conflict(
+            "engine-mismatch",
+            f"engine {poll.engine} is enrolled as {engine.product} for {engine.platform}, "
+            f"its poll says {poll.product} for {poll.platform}: enrol it anew",
+        )
+
+
+def _sign(portal: Portal, engine_id: str, *, target: Target, seq: int, now: datetime) -> orders.OrderRecord:
+    order = Order(
+        portal=portal.identity.portal_id,
+        engine=engine_id,
+        id=new_id("ord"),
+        seq=seq,
+        issued=now,
+        accept_before=now + ACCEPT_WITHIN,
+        do=INSTALL,
+        package=Package(
+            path=target.path,
+            length_bytes=target.length_bytes,
+            sha256=target.sha256,
+            version=target.version,
+        ),
+    )
+    return orders.OrderRecord(
+        order_id=order.id,
+        engine_id=engine_id,
+        keyid=portal.identity.order_key.keyid,
+        seq=seq,
+        do=order.do,
+        version=target.version.text,
+        sha256=target.sha256,
+        state=orders.OPEN,
+        envelope=json.dumps(sign_order(order, portal.identity.signer)),
+        issued=now,
+        accept_before=order.accept_before,
+        closed=None,
+        answer=None,
+    )

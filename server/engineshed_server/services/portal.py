@@ -1,0 +1,66 @@
+"""The context every use case is given: settings, keys, stores and the memory of one process.
+
+Made by ``wiring.open_portal``; frozen: what changes lives behind its members.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from securesystemslib.signer import Signer
+
+from engineshed_packages.enrolment import OrderKey
+from engineshed_server.db.database import Database
+from engineshed_server.services.access_tokens import AccessTokens
+from engineshed_server.services.presence import Presence
+from engineshed_server.services.snapshot import SnapshotHolder
+from engineshed_server.settings import Settings
+from engineshed_server.storage.blobs import BlobStore
+from engineshed_server.storage.folders import Folders
+from engineshed_server.storage.published import PublishedMetadata
+
+REPOSITORY = "vendor"  # the one repository of a portal; its name is in the URL so that a second can come
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Identity:
+    """Who this portal is.
+
+    Attributes:
+        signer, order_key: the active order key, private and public.
+        standby_key: public part of the key kept offline.
+        ca_fingerprint: of the CA file engines must pin, None when the system's CAs are meant.
+        root: the vendor's root metadata, given at ``init``.
+    """
+
+    portal_id: str
+    signer: Signer
+    order_key: OrderKey
+    standby_key: OrderKey
+    ca_fingerprint: str | None
+    root: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Portal:
+    """Everything a use case needs.
+
+    Attributes:
+        repository: name of the vendor's repository, as in ``/repo/v1/<name>``.
+    """
+
+    settings: Settings
+    folders: Folders
+    identity: Identity
+    database: Database
+    blobs: BlobStore
+    metadata: PublishedMetadata
+    access: AccessTokens
+    snapshot: SnapshotHolder
+    presence: Presence
+    repository: str = REPOSITORY
+
+    def close(self) -> None:
+        """Write what is buffered and give the database's connections back."""
+        self.presence.flush(self.database)
+        self.database.close()

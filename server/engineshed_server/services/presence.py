@@ -1,0 +1,81 @@
+"""Heartbeats: what engines say of themselves at each poll, buffered and written once a second.
+
+A poll only puts its heartbeat here. Of several from one engine the newest stays, in memory and in the
+database alike, in whatever order processes write. What could not be written is kept for the next time,
+unless the engine has said something newer by then; what a killed process had is lost and comes again
+with the next poll.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+from dataclasses import replace
+from datetime import datetime
+
+from engineshed_packages.protocol import Poll
+from engineshed_server.db import engines
+from engineshed_server.db.database import Database
+from engineshed_server.errors import ServerError
+
+MAX_PER_TRANSACTION = 500  # a writing transaction stays short: orders and reports wait for it on SQLite
+
+
+class Presence:
+    """The buffer of one process."""
+
+    def __init__(self) -> None:
+        self._waiting: dict[str, engines.Presence] = {}
+        self._lock = threading.Lock()
+
+    def note(self, poll: Poll, *, now: datetime) -> None:
+        """Take a heartbeat received at *now*; no SQL."""
+        attributes = (
+            None if poll.attributes is None else json.dumps(poll.attributes.to_dict(), sort_keys=True)
+        )
+        self._put(
+            engines.Presence(
+                engine_id=poll.engine,
+                seen=now,
+                version=None if poll.version is None else poll.version.text,
+                measured_version=poll.measured_version,
+                updater_version=poll.updater_version,
+                updater_state=poll.state,
+                attempt=poll.attempt,
+                health=poll.health.value,
+                seq=poll.seq,
+                boot=poll.boot,
+                skipped=json.dumps([item.to_dict() for item in poll.skipped]),
+                attributes=attributes,
+            )
+        )
+
+    def flush(self, database: Database) -> int:
+        """Write what waits; returns how many engines that were.
+
+        Raises:
+            TryLater: the database is away; nothing is lost but the time.
+        """
+        with self._lock:
+            waiting, self._waiting = list(self._waiting.values()), {}
+        for start in range(0, len(waiting), MAX_PER_TRANSACTION):
+            try:
+                with database.write() as session:
+                    engines.write_presences(session, waiting[start : start + MAX_PER_TRANSACTION])
+            except ServerError:
+                for presence in waiting[start:]:
+                    self._put(presence)
+                raise
+        return len(waiting)
+
+    def _put(self, presence: engines.Presence) -> None:
+        with self._lock:
+            other = self._waiting.get(presence.engine_id)
+            if other is None:
+                self._waiting[presence.engine_id] = presence
+                return
+            newer, older = (presence, other) if presence.seen >= other.seen else (other, presence)
+            # Attributes come only when they changed: the newer word without them keeps the older ones.
+            if newer.attributes is None and older.attributes is not None:
+                newer = replace(newer, attributes=older.attributes)
+            self._waiting[presence.engine_id] = newer

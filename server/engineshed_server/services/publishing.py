@@ -1,0 +1,160 @@
+"""From verified and stored to public: rows, metadata, rows again; and what a kill in between leaves.
+
+The order, and why it is this one:
+
+1. *record*: one transaction writes the packages' rows as ``arriving``. Their bytes are durable already.
+   Nobody is offered them, no list shows them, but they can be downloaded.
+2. *metadata*: all immutable files, then ``timestamp.json`` by rename. Whoever reads the new set from
+   now on finds every package in it that this portal holds.
+3. *publish*: one transaction turns every listed package ``published``, takes over changed terms, hides
+   what is no longer listed, remembers what was verified, writes the audit and bumps the generation.
+   Only now do polls see candidates, so an order is never issued for a release whose bytes or metadata
+   an engine could not fetch and verify.
+4. *trust*: the verified set becomes what the next bundle is verified against.
+
+Had the rows become candidates before the metadata, a kill in between would have left orders that engines
+refuse. Had the metadata come before any row, it would have left packages in public metadata that answer
+404. A kill between any two steps leaves a portal that is consistent for engines, and everything after it
+happens at the next upload of the same bundle; what only step 3 or 4 lacked, at the next start or ingest.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from engineshed_packages.errors import Refused
+from engineshed_packages.metadata import View, verify_view
+from engineshed_packages.metadata_cache import TIMESTAMP, MetadataCache
+from engineshed_packages.seen import Seen
+from engineshed_packages.sources import FolderSource
+from engineshed_packages.target import Target
+from engineshed_server.db import portal as portal_rows
+from engineshed_server.db import releases, trust
+from engineshed_server.db.audit import Details, add_audit
+from engineshed_server.db.database import Session
+from engineshed_server.services.portal import Portal
+
+logger = logging.getLogger(__name__)
+
+HEALER = "recovery"  # the actor in audit rows of what a killed ingest had left to do
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredPackage:
+    """A package whose bytes are durable and proven to be what *target* describes."""
+
+    target: Target
+    sha1: str
+
+
+def seen_so_far(portal: Portal) -> Seen | None:
+    """The newest that was ever verified, None before the first bundle."""
+    with portal.database.read() as session:
+        known = trust.find_repository(session, portal.repository)
+    return None if known is None else known.seen
+
+
+def record(portal: Portal, packages: Sequence[StoredPackage], *, actor: str, now: datetime) -> None:
+    """Step 1: write the rows of new packages."""
+    if not packages:
+        return
+    with portal.database.write() as session:
+        for package in packages:
+            target = package.target
+            if releases.find_package(session, target.path) is None:
+                releases.add_package(session, target, sha1=package.sha1, now=now)
+                details: Details = {"sha256": target.sha256, "length": target.length_bytes}
+                add_audit(
+                    session, "package-stored", subject=target.path, actor=actor, now=now, details=details
+                )
+
+
+def publish(
+    portal: Portal, view: View, *, actor: str, now: datetime, reached: Callable[[str], None]
+) -> tuple[Target, ...]:
+    """Steps 2 to 4; each may have been done before. Returns the packages that became visible."""
+    portal.metadata.write_immutable(view.files)
+    reached("metadata-written")
+    portal.metadata.write_timestamp(view.files)
+    reached("timestamp-written")
+    with portal.database.write() as session:
+        visible = _publish_rows(session, portal.repository, view, actor=actor, now=now)
+    portal.snapshot.refresh()
+    reached("published")
+    MetadataCache(portal.folders.trust).keep(view.files)
+    reached("trusted")
+    return visible
+
+
+def heal(portal: Portal, *, now: datetime, reached: Callable[[str], None]) -> tuple[Target, ...]:
+    """Finish what a kill after step 2 left; the ingest lock is held. Returns what became visible.
+
+    The published set is then newer than the trusted one, and must become trusted before any other bundle
+    is looked at: one between the two would else take the public metadata back.
+    """
+    public = portal.metadata.timestamp()
+    trusted = portal.folders.trust / "metadata" / TIMESTAMP
+    if public is None or (trusted.is_file() and trusted.read_bytes() == public):
+        return ()
+    try:
+        view = verify_view(
+            FolderSource(portal.metadata.folder.parent),
+            cache=portal.folders.trust,
+            trusted_root=portal.identity.root,
+            now=now,
+            seen=seen_so_far(portal),
+        )
+    except Refused as err:
+        # Expired meanwhile, or not ours: it is left as it is, and the bundle at hand decides.
+        logger.warning("published metadata cannot be trusted", extra={"code": err.code})
+        return ()
+    return publish(portal, view, actor=HEALER, now=now, reached=reached)
+
+
+def _publish_rows(
+    session: Session, repository: str, view: View, *, actor: str, now: datetime
+) -> tuple[Target, ...]:
+    listed = {target.path: target for target in view.targets}
+    visible: list[Target] = []
+    changes = 0
+    for known in releases.list_packages(session):
+        target = listed.get(known.target.path)
+        action = _update_package(session, known, target=target, now=now)
+        if action is None:
+            continue
+        changes += 1
+        terms: Details = {} if target is None else {"terms": json.dumps(target.to_custom(), sort_keys=True)}
+        add_audit(session, action, subject=known.target.path, actor=actor, now=now, details=terms)
+        if target is not None and action == "package-published":
+            visible.append(target)
+    for product in sorted({target.product for target in view.targets}):
+        floor = view.floor(product)
+        if floor is not None and trust.raise_floor(session, product, version=floor):
+            changes += 1
+            raised: Details = {"floor": floor.text}
+            add_audit(session, "floor-raised", subject=product, actor=actor, now=now, details=raised)
+    # An expired role of one product was left out of the view and must not stop the others.
+    expires = min(role.expires for role in view.roles if role.name not in view.unusable)
+    verified = trust.RepositoryRecord(name=repository, seen=view.seen, expires=expires)
+    if trust.write_repository(session, verified):
+        changes += 1
+        versions: Details = {"timestamp": view.timestamp_version, "root": view.root_version}
+        add_audit(session, "metadata-published", subject=repository, actor=actor, now=now, details=versions)
+    if changes:
+        portal_rows.bump_generation(session)
+    return tuple(visible)
+
+
+def _update_package(
+    session: Session, known: releases.PackageRecord, *, target: Target | None, now: datetime
+) -> str | None:
+    """Bring one row to what the metadata says now; the audit's action, None when nothing changed."""
+    if target is None:
+        return "package-delisted" if releases.delist_package(session, known) else None
+    if known.state == releases.PUBLISHED:
+        return "package-terms-changed" if releases.change_terms(session, known, target=target) else None
+    return "package-published" if releases.publish_package(session, known, target=target, now=now) else None

@@ -1,0 +1,123 @@
+"""What every poll needs, in the memory of each process: candidates, revocations, channels, packages.
+
+A change that polls must obey bumps the ``generation`` in its own transaction. Each process reads that one
+number every half second and loads anew when it has moved: a revocation or a new release is in force in
+every process within one second, and a poll without news runs no SQL.
+
+``Snapshot`` is frozen and replaced as a whole: a poll sees one consistent picture.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+from engineshed_packages.target import DEFAULT_CHANNEL
+from engineshed_server.db import engines, portal, releases, trust
+from engineshed_server.db.database import Database
+from engineshed_server.domain.decide import Candidate
+
+_NEVER = datetime.max.replace(tzinfo=UTC)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Snapshot:
+    """One consistent picture of what polls depend on.
+
+    Attributes:
+        generation: the number in the database when it was taken; 0 before the first.
+        timestamp_version: of the vendor's published metadata; 0 before the first bundle.
+        metadata_expires: earliest expiry among the vendor's roles, None before the first bundle.
+        candidates: by product; only packages whose bytes and metadata are public.
+        packages: by download name; those that are arriving too.
+        revoked: ids of engines. channels: of those engines that do not follow the default.
+    """
+
+    generation: int = 0
+    timestamp_version: int = 0
+    metadata_expires: datetime | None = None
+    candidates: Mapping[str, tuple[Candidate, ...]] = field(default_factory=dict)
+    packages: Mapping[str, releases.PackageRecord] = field(default_factory=dict)
+    revoked: frozenset[str] = frozenset()
+    channels: Mapping[str, str] = field(default_factory=dict)
+
+    def candidates_of(self, product: str) -> tuple[Candidate, ...]:
+        """All candidates of *product*."""
+        return self.candidates.get(product, ())
+
+    def channel_of(self, engine_id: str) -> str:
+        """The channel the engine follows."""
+        return self.channels.get(engine_id, DEFAULT_CHANNEL)
+
+
+def load_snapshot(database: Database, *, repository: str) -> Snapshot:
+    """Read a snapshot in one transaction.
+
+    Raises:
+        TryLater: the database is away.
+    """
+    with database.read() as session:
+        generation = portal.get_generation(session)
+        known = trust.find_repository(session, repository)
+        floors = trust.list_floors(session)
+        packages = releases.list_packages(session)
+        revoked = engines.list_revoked(session)
+        channels = engines.list_channels(session, default=DEFAULT_CHANNEL)
+    expires = None if known is None else known.expires
+    candidates: dict[str, tuple[Candidate, ...]] = {}
+    for package in packages:
+        if package.state == releases.PUBLISHED:
+            product = package.target.product
+            one = Candidate(
+                target=package.target,
+                held=package.held,
+                floor=floors.get(product),
+                metadata_expires=_NEVER if expires is None else expires,
+            )
+            candidates[product] = (*candidates.get(product, ()), one)
+    return Snapshot(
+        generation=generation,
+        timestamp_version=0 if known is None else known.seen.timestamp_version,
+        metadata_expires=expires,
+        candidates=candidates,
+        packages={package.target.download_name: package for package in packages},
+        revoked=revoked,
+        channels=channels,
+    )
+
+
+class SnapshotHolder:
+    """The current snapshot of a process; ``refresh`` is called every half second and after own changes."""
+
+    def __init__(self, database: Database, *, repository: str) -> None:
+        self._database = database
+        self._repository = repository
+        self._snapshot = Snapshot()
+        self._checked = float("-inf")
+        self._lock = threading.Lock()
+
+    def current(self) -> Snapshot:
+        """The snapshot; no lock and no SQL."""
+        return self._snapshot
+
+    def refresh(self) -> bool:
+        """Load anew when the generation has moved; true when it had.
+
+        Raises:
+            TryLater: the database is away; the snapshot stays as it was.
+        """
+        with self._lock:
+            with self._database.read() as session:
+                generation = portal.get_generation(session)
+            moved = generation != self._snapshot.generation
+            if moved:
+                self._snapshot = load_snapshot(self._database, repository=self._repository)
+            self._checked = time.monotonic()
+            return moved
+
+    def age_s(self) -> float:
+        """Seconds since the generation was last read; infinite before the first time."""
+        return time.monotonic() - self._checked

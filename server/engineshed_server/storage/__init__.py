@@ -1,0 +1,1 @@
+"""Files of the server: package bytes by digest, the published metadata, what is trusted, locks."""

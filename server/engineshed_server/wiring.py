@@ -1,0 +1,120 @@
+"""From settings to a working ``Portal``: the only place that chooses implementations.
+
+portal = open_portal(settings)              # in the process that uses it: after a fork, never before
+background = start_background(portal)       # only where requests are served
+...
+background.stop()
+portal.close()
+"""
+
+from __future__ import annotations
+
+import logging
+from datetime import UTC, datetime
+from pathlib import Path
+
+from engineshed_packages.enrolment import fingerprint
+from engineshed_packages.errors import FileRefused
+from engineshed_packages.files import read_limited
+from engineshed_packages.order_keys import load_order_signer
+from engineshed_server.db import portal as portal_rows
+from engineshed_server.db import schema
+from engineshed_server.db.database import Database
+from engineshed_server.errors import ServerError, SetupRefused, format_boundary
+from engineshed_server.services.access_tokens import AccessTokens
+from engineshed_server.services.background import Background
+from engineshed_server.services.ingest import recover
+from engineshed_server.services.portal import REPOSITORY, Identity, Portal
+from engineshed_server.services.presence import Presence
+from engineshed_server.services.snapshot import SnapshotHolder
+from engineshed_server.settings import Settings
+from engineshed_server.storage.blobs import LocalBlobs
+from engineshed_server.storage.folders import Folders
+from engineshed_server.storage.published import PublishedMetadata
+
+MAX_SECRET_FILE_BYTES = 64 * 1024
+MAX_ROOT_BYTES = 1024 * 1024
+
+logger = logging.getLogger(__name__)
+
+
+def open_portal(settings: Settings) -> Portal:
+    """Open the portal in the settings' data folder; its snapshot is loaded.
+
+    Raises:
+        SetupRefused: ``setup-missing``, ``database-outdated``, ``database-newer``, ``database-url``,
+            ``setup-ca-file`` or ``order-key-unreadable``: nothing can be served as it is.
+        TryLater: the database is away.
+    """
+    folders = Folders(settings.data_dir)
+    if not folders.trusted_root.is_file():
+        raise SetupRefused(
+            "setup-missing", f"{settings.data_dir} holds no portal: run `engineshed-server init` first"
+        )
+    database = Database(settings.database_url)
+    try:
+        identity = _identity(settings, folders, database)
+    except BaseException:
+        database.close()
+        raise
+    snapshot = SnapshotHolder(database, repository=REPOSITORY)
+    snapshot.refresh()
+    return Portal(
+        settings=settings,
+        folders=folders,
+        identity=identity,
+        database=database,
+        blobs=LocalBlobs(folders.blobs),
+        metadata=PublishedMetadata(folders.metadata),
+        access=AccessTokens(_secret(folders.access_key), issuer=identity.portal_id),
+        snapshot=snapshot,
+        presence=Presence(),
+    )
+
+
+def start_background(portal: Portal) -> Background:
+    """Finish what a killed ingest left, and start the threads of a serving process."""
+    try:
+        recover(portal, now=datetime.now(UTC))
+    except ServerError as err:
+        # Another process is at it, or the disk is full: serving goes on, the next ingest tries again.
+        logger.warning("recovery put off", extra={"code": err.code})
+    return Background(portal)
+
+
+def _identity(settings: Settings, folders: Folders, database: Database) -> Identity:
+    schema.require_current(database)
+    with database.read() as session:
+        portal_id = portal_rows.find_portal_id(session)
+        standby = portal_rows.find_order_key(session, portal_rows.STANDBY)
+    if portal_id is None or standby is None:
+        raise SetupRefused(
+            "setup-missing", "the database holds no portal: run `engineshed-server init` first"
+        )
+    with format_boundary():
+        signer, order_key = load_order_signer(_secret(folders.order_key))
+    return Identity(
+        portal_id=portal_id,
+        signer=signer,
+        order_key=order_key,
+        standby_key=standby,
+        ca_fingerprint=_ca_fingerprint(settings.ca_file),
+        root=_read(folders.trusted_root, MAX_ROOT_BYTES, code="setup-missing"),
+    )
+
+
+def _secret(path: Path) -> bytes:
+    return _read(path, MAX_SECRET_FILE_BYTES, code="setup-missing")
+
+
+def _ca_fingerprint(ca_file: Path | None) -> str | None:
+    if ca_file is None:
+        return None
+    return fingerprint(_read(ca_file, MAX_ROOT_BYTES, code="setup-ca-file"))
+
+
+def _read(path: Path, limit_bytes: int, *, code: str) -> bytes:
+    try:
+        return read_limited(path, limit_bytes)
+    except FileRefused as err:
+        raise SetupRefused(code, err.message) from err

@@ -1,0 +1,276 @@
+"""The command supervisor runs real processes here; nothing of it is replaced."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from engineshed_client.errors import StartFailed, StopFailed
+from engineshed_client.fsops import FsOps
+from engineshed_client.settings import EngineSettings
+from engineshed_client.supervisor import CommandSupervisor
+from engineshed_packages.manifest import StopSpec
+from tests.client.little_engine import IGNORES_SIGTERM, LEAVES_A_CHILD, SLEEPS, LittleEngine, wait_until
+
+
+@pytest.fixture
+def engine(tmp_path: Path) -> Iterator[LittleEngine]:
+    engine = LittleEngine(tmp_path)
+    yield engine
+    engine.supervisor().stop(0.5)
+
+
+def pid_of(supervisor: CommandSupervisor) -> int:
+    identity = supervisor.identity()
+    assert identity is not None
+    return int(identity.partition(":")[0])
+
+
+def started(engine: LittleEngine, run: str = SLEEPS) -> CommandSupervisor:
+    engine.write(run)
+    supervisor = engine.supervisor()
+    supervisor.start()
+    wait_until(lambda: "up" in engine.output)
+    return supervisor
+
+
+def test_an_engine_that_was_never_started_does_not_run(engine: LittleEngine) -> None:
+    assert not engine.supervisor().is_running()
+
+
+def test_a_started_engine_runs_and_a_stopped_one_does_not(engine: LittleEngine) -> None:
+    supervisor = started(engine)
+    assert supervisor.is_running()
+    supervisor.stop(10)
+    assert (supervisor.is_running(), supervisor.leftovers()) == (False, ())
+
+
+def test_another_updater_process_knows_the_running_engine(engine: LittleEngine) -> None:
+    supervisor = started(engine)
+    assert engine.supervisor().identity() == supervisor.identity()
+
+
+def test_starting_a_running_engine_again_changes_nothing(engine: LittleEngine) -> None:
+    supervisor = started(engine)
+    before = supervisor.identity()
+    engine.supervisor().start()
+    assert supervisor.identity() == before
+
+
+def test_each_start_has_another_identity(engine: LittleEngine) -> None:
+    supervisor = started(engine)
+    before = supervisor.identity()
+    supervisor.stop(10)
+    supervisor.start()
+    assert supervisor.identity() != before
+
+
+def test_the_engine_leads_a_session_of_its_own(engine: LittleEngine) -> None:
+    pid = pid_of(started(engine))
+    assert os.getsid(pid) == pid != os.getsid(0)
+
+
+def test_the_engine_outlives_the_updater_that_started_it(engine: LittleEngine) -> None:
+    code = (
+        "import sys; from pathlib import Path; from tests.client.little_engine import LittleEngine, wait_until\n"
+        "engine = LittleEngine(Path(sys.argv[1])); engine.supervisor().start()\n"
+        "wait_until(lambda: 'up' in engine.output)"
+    )
+    subprocess.run([sys.executable, "-c", code, str(engine.paths.base)], check=True)
+    assert engine.supervisor().is_running()
+
+
+def test_an_updater_killed_before_the_identity_is_saved_leaves_no_engine(engine: LittleEngine) -> None:
+    class Killed(FsOps):
+        def write_file(self, path: Path, data: bytes, *, mode: int = 0o644) -> None:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    child = os.fork()
+    if child == 0:
+        engine.fs = Killed()
+        engine.supervisor().start()
+        os._exit(0)
+    _, status = os.waitpid(child, 0)
+    assert os.WTERMSIG(status) == signal.SIGKILL
+    wait_until(lambda: engine.supervisor().leftovers() == ())
+    assert engine.output == ""
+
+
+def test_a_full_disk_at_the_identity_leaves_no_engine(engine: LittleEngine) -> None:
+    class Full(FsOps):
+        def write_file(self, path: Path, data: bytes, *, mode: int = 0o644) -> None:
+            raise OSError(28, "No space left on device")
+
+    engine.fs = Full()
+    with pytest.raises(Exception) as caught:
+        engine.supervisor().start()
+    assert getattr(caught.value, "code", None) == "disk-full"
+    assert (engine.supervisor().leftovers(), engine.output) == ((), "")
+
+
+def test_a_process_with_the_recorded_number_but_another_start_is_not_the_engine(engine: LittleEngine) -> None:
+    supervisor = started(engine)
+    pid = pid_of(supervisor)
+    supervisor.stop(10)
+    engine.paths.service.write_text(json.dumps({"identity": f"{os.getpid()}:1:00000000"}))
+    assert pid != os.getpid()
+    assert not supervisor.is_running()
+
+
+def test_an_engine_that_ignores_the_signal_is_killed_at_the_deadline(engine: LittleEngine) -> None:
+    supervisor = started(engine, IGNORES_SIGTERM)
+    supervisor.stop(0.5)
+    assert not supervisor.is_running()
+
+
+def test_a_child_in_a_session_of_its_own_is_stopped_too(engine: LittleEngine) -> None:
+    supervisor = started(engine, LEAVES_A_CHILD)
+    assert len(supervisor.leftovers()) == 2
+    supervisor.stop(10)
+    assert supervisor.leftovers() == ()
+
+
+def test_a_child_left_by_a_crashed_engine_is_stopped_too(engine: LittleEngine) -> None:
+    supervisor = started(engine, LEAVES_A_CHILD)
+    os.kill(pid_of(supervisor), signal.SIGKILL)
+    wait_until(lambda: not supervisor.is_running())
+    assert len(supervisor.leftovers()) == 1
+    supervisor.stop(10)
+    assert supervisor.leftovers() == ()
+
+
+def test_nothing_is_started_beside_what_a_crashed_engine_left(engine: LittleEngine) -> None:
+    supervisor = started(engine, LEAVES_A_CHILD)
+    os.kill(pid_of(supervisor), signal.SIGKILL)
+    wait_until(lambda: not supervisor.is_running())
+    with pytest.raises(StartFailed) as caught:
+        supervisor.start()
+    assert caught.value.code == "engine-left"
+
+
+def test_a_killed_engine_leaves_no_zombie_in_the_updater(engine: LittleEngine) -> None:
+    supervisor = started(engine)
+    pid = pid_of(supervisor)
+    os.kill(pid, signal.SIGKILL)
+    wait_until(lambda: not supervisor.is_running())
+    assert not psutil.pid_exists(pid)
+
+
+def test_a_shell_with_its_working_directory_in_the_engine_holds_the_stop_up_and_lives(
+    engine: LittleEngine,
+) -> None:
+    supervisor = started(engine)
+    shell = subprocess.Popen(["sleep", "600"], cwd=engine.paths.engine)
+    try:
+        with pytest.raises(StopFailed) as caught:
+            supervisor.stop(0.5)
+        assert f"process {shell.pid} (sleep 600, cwd)" in str(caught.value)
+        assert shell.poll() is None
+    finally:
+        shell.kill()
+        shell.wait()
+
+
+def test_a_reader_of_a_log_does_not_count(engine: LittleEngine) -> None:
+    log = engine.paths.engine / "logs" / "engine.log"
+    log.write_text("line\n")
+    with log.open():
+        reader = subprocess.Popen(["tail", "-f", str(log)], stdout=subprocess.DEVNULL)
+        try:
+            wait_until(lambda: str(log) in [one.path for one in psutil.Process(reader.pid).open_files()])
+            assert engine.supervisor().leftovers() == ()
+        finally:
+            reader.kill()
+            reader.wait()
+
+
+def test_a_process_that_has_a_shipped_file_open_is_named(engine: LittleEngine) -> None:
+    part = engine.paths.engine / "lib" / "part.txt"
+    with part.open() as file:
+        holder = subprocess.Popen(["sleep", "600"], stdin=file)
+    try:
+        assert engine.supervisor().leftovers() == (f"process {holder.pid} (sleep 600, open)",)
+    finally:
+        holder.kill()
+        holder.wait()
+
+
+def test_a_process_that_has_a_shipped_file_mapped_is_the_engine(engine: LittleEngine) -> None:
+    part = engine.paths.engine / "lib" / "part.txt"
+    code = (
+        "import mmap, sys, time\nwith open(sys.argv[1]) as f: m = mmap.mmap(f.fileno(), 0, prot=mmap.PROT_READ)\n"
+        "print('up', flush=True); time.sleep(600)"
+    )
+    with subprocess.Popen([sys.executable, "-c", code, str(part)], stdout=subprocess.PIPE) as holder:
+        assert holder.stdout is not None
+        holder.stdout.readline()
+        engine.supervisor().stop(0.5)
+        assert holder.wait(20) == -signal.SIGTERM
+
+
+def test_a_stop_command_is_run_in_place_of_the_signal(tmp_path: Path) -> None:
+    code = "import os, signal, sys; os.kill(int(open(sys.argv[1]).read()), signal.SIGUSR1)"
+    run = (
+        "import os, signal, sys, time\nopen('logs/pid', 'w').write(str(os.getpid()))\n"
+        "signal.signal(signal.SIGTERM, lambda *a: print('term', flush=True))\n"
+        "def end(*a):\n    print('asked', flush=True)\n    sys.exit()\n"
+        "signal.signal(signal.SIGUSR1, end)\n" + SLEEPS
+    )
+    engine = LittleEngine(tmp_path, stop=StopSpec(command=("{python}", "-c", code, "{engine}/logs/pid")))
+    supervisor = started(engine, run)
+    supervisor.stop(60)
+    assert "asked" in engine.output
+    assert "term" not in engine.output
+
+
+def test_a_stop_command_that_fails_is_followed_by_the_signal(tmp_path: Path) -> None:
+    engine = LittleEngine(tmp_path, stop=StopSpec(command=("false",)))
+    supervisor = started(engine)
+    supervisor.stop(600)
+    assert not supervisor.is_running()
+
+
+def test_a_start_command_that_does_not_exist_is_named(engine: LittleEngine) -> None:
+    with pytest.raises(StartFailed) as caught:
+        engine.supervisor(EngineSettings(start=("/no/such/program",))).start()
+    assert caught.value.code == "start-command"
+    assert "/no/such/program" in str(caught.value)
+
+
+def test_an_engine_without_a_manifest_is_not_started(engine: LittleEngine) -> None:
+    (engine.paths.engine / "MANIFEST.json").unlink()
+    with pytest.raises(StartFailed) as caught:
+        engine.supervisor().start()
+    assert caught.value.code == "file-missing"
+
+
+def test_what_is_meant_for_the_updater_is_not_in_the_engines_environment(
+    engine: LittleEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ENGINESHED_KEY_PASSPHRASE_FILE", "/secret")
+    supervisor = started(engine)
+    environment = psutil.Process(pid_of(supervisor)).environ()
+    assert {name for name in environment if name.startswith("ENGINESHED_")} == {"ENGINESHED_ENGINE"}
+    assert environment["PLACE"] == str(engine.paths.engine)
+
+
+def test_the_engine_inherits_no_file_of_the_updater(engine: LittleEngine) -> None:
+    with engine.fs.lock(engine.paths.lock):
+        supervisor = started(engine)
+        opened = [one.path for one in psutil.Process(pid_of(supervisor)).open_files()]
+    assert str(engine.paths.lock) not in opened
+
+
+def test_a_stop_needs_no_running_engine(engine: LittleEngine) -> None:
+    began = time.monotonic()
+    engine.supervisor().stop(600)
+    assert time.monotonic() - began < 300

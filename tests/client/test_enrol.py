@@ -1,0 +1,177 @@
+"""Enrolment: nothing is written before everything was found right."""
+
+from __future__ import annotations
+
+import stat
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from engineshed_client.enrol import Joining, enrol, read_credentials
+from engineshed_client.errors import ContentRefused, EnrolmentRefused, PortalUnavailable, SettingsRefused
+from engineshed_client.fsops import FsOps
+from engineshed_client.paths import Paths
+from engineshed_client.settings import load_settings
+from engineshed_packages.enrolment import EnrolRequest, fingerprint
+from engineshed_packages.versions import Version
+from tests.client.scripted_portal import ScriptedPortal
+from tests.faulty_http import Answer, answers
+
+ROOT = b'{"signed": {"_type": "root", "version": 1}, "signatures": []}'
+
+
+@pytest.fixture
+def portal() -> Iterator[ScriptedPortal]:
+    with ScriptedPortal() as portal:
+        yield portal
+
+
+@pytest.fixture
+def paths(tmp_path: Path) -> Paths:
+    (tmp_path / "base").mkdir()
+    return Paths(tmp_path / "base")
+
+
+@pytest.fixture
+def joining(portal: ScriptedPortal, tmp_path: Path) -> Joining:
+    (tmp_path / "root.json").write_bytes(ROOT)
+    return Joining(
+        line=portal.line,
+        product="sample-engine",
+        platform="any",
+        trusted_root=tmp_path / "root.json",
+        ca_file=None,
+        version=Version.parse("1.0.0"),
+    )
+
+
+def written(paths: Paths) -> list[str]:
+    return sorted(path.relative_to(paths.base).as_posix() for path in paths.base.rglob("*"))
+
+
+def test_an_enrolled_base_has_identity_root_and_settings(joining: Joining, paths: Paths) -> None:
+    answer = enrol(joining, paths, FsOps())
+    assert read_credentials(paths) == answer
+    assert (paths.update / "trusted_root.json").read_bytes() == ROOT
+    assert load_settings(paths.base, environ={}, flags={}).product == "sample-engine"
+
+
+def test_the_identity_is_for_its_owner_only(joining: Joining, paths: Paths) -> None:
+    enrol(joining, paths, FsOps())
+    assert stat.S_IMODE(paths.credentials.stat().st_mode) == 0o600
+
+
+def test_the_portal_is_told_product_platform_and_version(
+    joining: Joining, paths: Paths, portal: ScriptedPortal
+) -> None:
+    enrol(joining, paths, FsOps())
+    told = EnrolRequest.from_bytes(portal.server.requests[0].body)
+    assert (told.product, told.platform, told.version) == ("sample-engine", "any", Version.parse("1.0.0"))
+
+
+def test_settings_that_are_there_are_left_alone(joining: Joining, paths: Paths) -> None:
+    paths.update.mkdir()
+    paths.settings.write_text('product = "sample-engine"\npoll_s = 7\n')
+    enrol(joining, paths, FsOps())
+    assert load_settings(paths.base, environ={}, flags={}).poll_s == 7
+
+
+def test_another_engine_folder_is_written_down(joining: Joining, paths: Paths) -> None:
+    enrol(joining, Paths(paths.base, "manager"), FsOps())
+    assert load_settings(paths.base, environ={}, flags={}).engine_folder == "manager"
+
+
+def test_a_wrong_order_key_is_refused_and_nothing_is_written(joining: Joining, paths: Paths) -> None:
+    line = replace(joining.line, order_key=fingerprint(b"another portal's key"))
+    with pytest.raises(EnrolmentRefused) as caught:
+        enrol(replace(joining, line=line), paths, FsOps())
+    assert caught.value.code == "order-key-fingerprint"
+    assert written(paths) == []
+
+
+def test_a_wrong_ca_is_refused_before_the_portal_is_asked(
+    joining: Joining, paths: Paths, portal: ScriptedPortal, tmp_path: Path
+) -> None:
+    (tmp_path / "ca.pem").write_bytes(b"another CA")
+    line = replace(joining.line, ca=fingerprint(b"the CA"))
+    with pytest.raises(EnrolmentRefused) as caught:
+        enrol(replace(joining, line=line, ca_file=tmp_path / "ca.pem"), paths, FsOps())
+    assert (caught.value.code, portal.server.requests, written(paths)) == ("ca-fingerprint", [], [])
+
+
+def test_a_line_with_a_ca_needs_its_file(joining: Joining, paths: Paths) -> None:
+    line = replace(joining.line, ca=fingerprint(b"the CA"))
+    with pytest.raises(SettingsRefused, match="--ca-file"):
+        enrol(replace(joining, line=line), paths, FsOps())
+
+
+def test_a_base_without_the_vendors_root_is_told_where_it_comes_from(joining: Joining, paths: Paths) -> None:
+    with pytest.raises(SettingsRefused, match="--trusted-root FILE"):
+        enrol(replace(joining, trusted_root=None), paths, FsOps())
+
+
+def test_a_root_that_is_there_already_is_used(joining: Joining, paths: Paths) -> None:
+    paths.update.mkdir()
+    (paths.update / "trusted_root.json").write_bytes(ROOT)
+    enrol(replace(joining, trusted_root=None), paths, FsOps())
+    assert (paths.update / "trusted_root.json").read_bytes() == ROOT
+
+
+@pytest.mark.parametrize("data", [b"", b"no json", b"{}", b'{"signed": {"_type": "targets"}}'])
+def test_a_file_that_is_no_root_is_refused(
+    joining: Joining, paths: Paths, tmp_path: Path, data: bytes
+) -> None:
+    (tmp_path / "root.json").write_bytes(data)
+    with pytest.raises(ContentRefused) as caught:
+        enrol(joining, paths, FsOps())
+    assert (caught.value.code, written(paths)) == ("trusted-root", [])
+
+
+@pytest.mark.parametrize("code", ["enrol-token-unknown", "enrol-token-used", "enrol-token-expired"])
+def test_a_token_the_portal_refuses_is_told_and_nothing_is_written(
+    joining: Joining, paths: Paths, portal: ScriptedPortal, code: str
+) -> None:
+    portal.server.at("/api/v1/enrol", answers.json(b'{"code": "%s"}' % code.encode(), 401))
+    with pytest.raises(EnrolmentRefused) as caught:
+        enrol(joining, paths, FsOps())
+    assert (caught.value.code, written(paths)) == (code, [])
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [answers.html(), answers.status(500), answers.json(b"{}"), answers.status(401), answers.status(404)],
+)
+def test_a_portal_in_trouble_writes_nothing(
+    joining: Joining, paths: Paths, portal: ScriptedPortal, answer: Answer
+) -> None:
+    portal.server.at("/api/v1/enrol", answer)
+    with pytest.raises(PortalUnavailable):
+        enrol(joining, paths, FsOps())
+    assert written(paths) == []
+
+
+def test_the_token_is_in_no_message(joining: Joining, paths: Paths, portal: ScriptedPortal) -> None:
+    portal.server.at("/api/v1/enrol", answers.status(500))
+    with pytest.raises(PortalUnavailable) as caught:
+        enrol(joining, paths, FsOps())
+    assert joining.line.token not in str(caught.value)
+
+
+def test_an_enrolled_base_is_not_enrolled_again(
+    joining: Joining, paths: Paths, portal: ScriptedPortal
+) -> None:
+    enrol(joining, paths, FsOps())
+    with pytest.raises(EnrolmentRefused) as caught:
+        enrol(joining, paths, FsOps())
+    assert caught.value.code == "already-enrolled"
+    assert len(portal.server.requests) == 1
+
+
+def test_a_damaged_identity_is_told_and_not_overwritten(joining: Joining, paths: Paths) -> None:
+    paths.update.mkdir()
+    paths.credentials.write_text("{}")
+    with pytest.raises(SettingsRefused, match="restore it, or remove it"):
+        enrol(joining, paths, FsOps())
+    assert paths.credentials.read_text() == "{}"

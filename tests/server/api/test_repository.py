@@ -1,0 +1,89 @@
+"""The TUF tree over HTTP: metadata for everybody, packages with a token."""
+
+import hashlib
+import json
+
+import pytest
+
+from engineshed_server.services.api_tokens import Scope
+from tests.server.api.conftest import PortalUnderTest
+
+METADATA = "/repo/v1/vendor/metadata"
+TARGETS = "/repo/v1/vendor/targets"
+
+
+def _target(here: PortalUnderTest) -> str:
+    found = json.loads(here.get("/api/v1/releases", token=here.token()).data)
+    return str(found["releases"][0]["packages"][0]["download_name"])
+
+
+def test_metadata_is_the_vendors_byte_for_byte(here: PortalUnderTest) -> None:
+    here.publish("1.0.0")
+    published = {path.name for path in here.portal.folders.metadata.iterdir()}
+    assert "timestamp.json" in published
+    for name in published:
+        vendors = (here.vendor.repository.folder / "metadata" / name).read_bytes()
+        assert here.get(f"{METADATA}/{name}").data == vendors
+
+
+def test_the_timestamp_is_asked_for_again_and_the_rest_kept(here: PortalUnderTest) -> None:
+    here.publish("1.0.0")
+    assert here.get(f"{METADATA}/timestamp.json").headers["Cache-Control"] == "no-cache"
+    assert "immutable" in here.get(f"{METADATA}/1.root.json").headers["Cache-Control"]
+
+
+def test_an_unchanged_timestamp_costs_no_body(here: PortalUnderTest) -> None:
+    here.publish("1.0.0")
+    etag = here.get(f"{METADATA}/timestamp.json").headers["ETag"]
+    answer = here.get(f"{METADATA}/timestamp.json", If_None_Match=etag)
+    assert (answer.status_code, answer.data) == (304, b"")
+
+
+def test_the_timestamps_tag_changes_with_the_next_release(here: PortalUnderTest) -> None:
+    here.publish("1.0.0")
+    before = here.get(f"{METADATA}/timestamp.json").headers["ETag"]
+    here.publish("1.1.0")
+    assert here.get(f"{METADATA}/timestamp.json", If_None_Match=before).status_code == 200
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["2.root.json", "..%2ftrusted_root.json", "%2e%2e/x.json", ".json", "root.json%00", "a" * 300 + ".json"],
+)
+def test_unknown_metadata_is_not_found(here: PortalUnderTest, name: str) -> None:
+    here.publish("1.0.0")
+    assert here.get(f"{METADATA}/{name}").status_code == 404
+
+
+def test_a_package_needs_a_token(here: PortalUnderTest) -> None:
+    here.publish("1.0.0")
+    assert here.get(f"{TARGETS}/{_target(here)}").status_code == 401
+
+
+def test_an_engine_gets_the_package(here: PortalUnderTest) -> None:
+    joined = here.enrol()
+    here.publish("1.0.0")
+    name = _target(here)
+    answer = here.get(f"{TARGETS}/{name}", token=here.engines[joined.engine])
+    assert answer.status_code == 200
+    assert hashlib.sha256(answer.data).hexdigest() in name
+
+
+def test_an_operator_gets_a_range_of_the_package(here: PortalUnderTest) -> None:
+    here.publish("1.0.0")
+    path, token = f"{TARGETS}/{_target(here)}", here.token(Scope.VIEWER)
+    whole = here.get(path, token=token)
+    part = here.get(path, token=token, Range="bytes=100-", If_Range=whole.headers["ETag"])
+    assert (part.status_code, part.data) == (206, whole.data[100:])
+
+
+def test_a_package_may_be_kept_but_not_by_shared_caches(here: PortalUnderTest) -> None:
+    here.publish("1.0.0")
+    answer = here.get(f"{TARGETS}/{_target(here)}", token=here.token())
+    assert answer.headers["Cache-Control"] == "private, max-age=31536000, immutable"
+
+
+@pytest.mark.parametrize("name", ["x/1.0.0/y.zip", "../../engineshed.db", "sample-engine/1.0.0/", "%00"])
+def test_an_unknown_package_is_not_found(here: PortalUnderTest, name: str) -> None:
+    here.publish("1.0.0")
+    assert here.get(f"{TARGETS}/{name}", token=here.token()).status_code == 404

@@ -1,0 +1,105 @@
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+
+from engineshed_server.db import engines
+from engineshed_server.db.database import Database
+from tests.server.db.rows import NOW, engine_record, presence_record
+
+LATER = NOW + timedelta(seconds=1)
+
+
+@pytest.fixture
+def engine(database: Database) -> engines.EngineRecord:
+    record = engine_record()
+    with database.write() as session:
+        engines.add_engine(session, record)
+    return record
+
+
+def presence_in(database: Database, engine_id: str) -> engines.Presence | None:
+    with database.read() as session:
+        found = engines.find_engine(session, engine_id)
+    assert found is not None
+    return found.presence
+
+
+def write(database: Database, *presences: engines.Presence) -> None:
+    with database.write() as session:
+        engines.write_presences(session, presences)
+
+
+def test_an_engine_comes_back_as_it_was_written(database: Database, engine: engines.EngineRecord) -> None:
+    with database.read() as session:
+        assert engines.find_engine(session, engine.engine_id) == engine
+
+
+def test_the_first_presence_is_written(database: Database, engine: engines.EngineRecord) -> None:
+    write(database, presence_record())
+    assert presence_in(database, engine.engine_id) == presence_record()
+
+
+def test_a_newer_presence_replaces_the_older(database: Database, engine: engines.EngineRecord) -> None:
+    write(database, presence_record())
+    write(database, presence_record(seen=LATER, version="1.1"))
+    assert presence_in(database, engine.engine_id) == presence_record(seen=LATER, version="1.1")
+
+
+def test_an_older_presence_never_replaces_a_newer(database: Database, engine: engines.EngineRecord) -> None:
+    write(database, presence_record(seen=LATER, version="1.1"))
+    write(database, presence_record())
+    assert presence_in(database, engine.engine_id) == presence_record(seen=LATER, version="1.1")
+
+
+def test_a_presence_without_attributes_keeps_those_before(
+    database: Database, engine: engines.EngineRecord
+) -> None:
+    write(database, presence_record(attributes='{"os": "linux"}'))
+    write(database, presence_record(seen=LATER))
+    found = presence_in(database, engine.engine_id)
+    assert found is not None
+    assert found.attributes == '{"os": "linux"}'
+
+
+def test_the_presence_of_an_unknown_engine_does_not_hinder_the_others(
+    database: Database, engine: engines.EngineRecord
+) -> None:
+    write(database, presence_record("nobody"), presence_record())
+    assert presence_in(database, engine.engine_id) is not None
+
+
+def test_an_engine_is_revoked_once(database: Database, engine: engines.EngineRecord) -> None:
+    with database.write() as session:
+        assert engines.revoke_engine(session, engine.engine_id, now=NOW)
+        assert not engines.revoke_engine(session, engine.engine_id, now=LATER)
+        assert engines.list_revoked(session) == {engine.engine_id}
+
+
+def test_a_version_reported_earlier_does_not_replace_a_later_one(
+    database: Database, engine: engines.EngineRecord
+) -> None:
+    with database.write() as session:
+        assert engines.set_version(session, engine.engine_id, version="1.2", at=LATER)
+        assert not engines.set_version(session, engine.engine_id, version="1.1", at=NOW)
+        found = engines.find_engine(session, engine.engine_id)
+    assert found is not None
+    assert found.version == "1.2"
+
+
+def test_only_channels_that_differ_are_listed(database: Database, engine: engines.EngineRecord) -> None:
+    other = engine_record("two", channel="beta")
+    with database.write() as session:
+        engines.add_engine(session, other)
+        assert engines.list_channels(session, default="stable") == {other.engine_id: "beta"}
+
+
+def test_engines_are_listed_from_behind_the_cursor(database: Database, engine: engines.EngineRecord) -> None:
+    records = sorted([engine, engine_record("two"), engine_record("three")], key=lambda one: one.engine_id)
+    with database.write() as session:
+        for record in records:
+            if record != engine:
+                engines.add_engine(session, record)
+        page = engines.list_engines(session, limit=2, after=records[0].engine_id)
+    assert list(page) == records[1:]

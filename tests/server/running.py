@@ -1,0 +1,137 @@
+"""A portal as it runs in earnest: `engineshed-server run` as a process tree of its own, on a free port."""
+
+import http.client
+import os
+import subprocess
+import sys
+from collections.abc import Sequence
+from contextlib import closing
+from datetime import UTC, datetime
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from engineshed_packages.enrolment import EnrolAnswer, EnrolRequest, TokenAnswer, TokenRequest
+from engineshed_packages.versions import Version
+from engineshed_server.serve.listening import address_of, listen
+from engineshed_server.services import api_tokens, enrolment
+from engineshed_server.services.api_tokens import Scope
+from engineshed_server.services.ingest import ingest_bundle
+from engineshed_server.services.setup import initialise
+from engineshed_server.settings import Settings, load_settings
+from engineshed_server.wiring import open_portal
+from tests.server.serve.processes import end_all, processes_of, wait_until
+from tests.vendor import PRODUCT, Vendor
+
+
+class RunningPortal:
+    """A portal in `folder`; what operators do from a shell is done in this process, the rest over HTTP."""
+
+    def __init__(self, folder: Path, *, workers: int = 1) -> None:
+        self.folder = folder
+        self.vendor = Vendor(folder)
+        self.log = folder / "portal.log"
+        self.config = folder / "portal.toml"
+        self._listener = listen("127.0.0.1:0")
+        self.address = address_of(self._listener)
+        lines = [
+            "[portal]",
+            f'public_url = "{self.address}"',
+            f'data_dir = "{folder / "data"}"',
+            "[web]",
+            f"workers = {workers}",
+            "[limits]",
+            "upload_bytes = 1_000_000_000",
+        ]
+        self.config.write_text("\n".join(lines) + "\n", "utf-8")
+        self.settings: Settings = load_settings(self.config, {})
+        initialise(self.settings, root=self.vendor.root, now=datetime.now(UTC))
+        self.token = self._make_token()
+        self.process: subprocess.Popen[bytes] | None = None
+
+    def _make_token(self) -> str:
+        with closing(open_portal(self.settings)) as portal:
+            made = api_tokens.create_api_token(
+                portal, name="test", scope=Scope.ADMIN, actor="test", now=datetime.now(UTC)
+            )
+        return made.secret
+
+    def publish(self, version: str, *, files: dict[str, bytes] | None = None) -> str:
+        """Releases `version` and takes its bundle in; the path of its package below the address."""
+        target = self.vendor.release(version, files=files)
+        with closing(open_portal(self.settings)) as portal:
+            ingest_bundle(portal, self.vendor.bundle(version), actor="test", now=datetime.now(UTC))
+        return f"/repo/v1/vendor/targets/{target.download_name}"
+
+    def start(self, command: str = "run", *, under: Sequence[str] = ()) -> subprocess.Popen[bytes]:
+        """Starts the portal and waits until it is ready; `under` is what the command runs under."""
+        descriptor = self._listener.fileno()
+        words = [*under, sys.executable, "-P", "-m", "engineshed_server.cli", command]
+        words += ["--config", str(self.config), "--fd", str(descriptor)]
+        with self.log.open("ab") as output:
+            self.process = subprocess.Popen(words, stdout=output, stderr=output, pass_fds=[descriptor])
+        wait_until(self.is_ready, "the portal is ready")
+        return self.process
+
+    def connect(self, timeout_s: float = 20.0) -> http.client.HTTPConnection:
+        return http.client.HTTPConnection(urlsplit(self.address).netloc, timeout=timeout_s)
+
+    def get(self, path: str, **headers: str) -> tuple[int, bytes]:
+        with closing(self.connect()) as connection:
+            connection.request("GET", path, headers=headers)
+            answer = connection.getresponse()
+            return answer.status, answer.read()
+
+    def is_ready(self) -> bool:
+        assert self.process is None or self.process.poll() is None, self.log.read_text("utf-8")
+        try:
+            return self.get("/readyz")[0] == 200
+        except OSError:
+            return False
+
+    def processes(self) -> list[int]:
+        """Process ids of the portal, the parent first."""
+        return sorted(process.pid for process in processes_of(self.folder))
+
+    def enrol(self, version: str | None = "1.0.0") -> tuple[EnrolAnswer, str]:
+        """An engine's identity and its first access token, over HTTP."""
+        with closing(open_portal(self.settings)) as portal:
+            made = enrolment.create_enrol_token(
+                portal, group="default", uses=1, expires_s=600, actor="test", now=datetime.now(UTC)
+            )
+        wanted = EnrolRequest(
+            token=made.line.token,
+            product=PRODUCT,
+            platform="linux-x86_64",
+            version=None if version is None else Version.parse(version),
+            host_name="host-1",
+            updater_version="0.1.0",
+        )
+        joined = EnrolAnswer.from_bytes(self.post("/api/v1/enrol", wanted.to_bytes())[1])
+        asked = TokenRequest(engine=joined.engine, secret=joined.secret)
+        got = TokenAnswer.from_bytes(self.post("/api/v1/token", asked.to_bytes())[1])
+        return joined, got.access_token
+
+    def post(self, path: str, body: bytes, **headers: str) -> tuple[int, bytes]:
+        with closing(self.connect()) as connection:
+            connection.request("POST", path, body, {"Content-Type": "application/json", **headers})
+            answer = connection.getresponse()
+            return answer.status, answer.read()
+
+    def end(self) -> None:
+        """Ends what runs, also after a failed test."""
+        self._listener.close()
+        if self.process is not None:
+            self.process.terminate()
+            try:
+                self.process.wait(40)
+            finally:
+                end_all(self.folder)
+                self.process.wait()
+
+
+def kill_quietly(pid: int, number: int) -> None:
+    """Sends a signal to a process that may be gone already."""
+    try:
+        os.kill(pid, number)
+    except ProcessLookupError:
+        return

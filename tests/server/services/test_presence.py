@@ -1,0 +1,93 @@
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from engineshed_packages.protocol import Attributes
+from engineshed_server.db import engines
+from engineshed_server.db.database import Database
+from engineshed_server.errors import TryLater
+from engineshed_server.services.presence import Presence
+from tests.server.portals import House, poll_of
+
+
+@pytest.fixture
+def engine(house: House) -> str:
+    return house.enrol().engine
+
+
+def note(buffer: Presence, engine: str, *, at: datetime, **changes: object) -> None:
+    buffer.note(poll_of(engine, now=at, **changes), now=at)
+
+
+def shown(house: House, engine: str) -> engines.Presence:
+    with house.portal.database.read() as session:
+        record = engines.find_engine(session, engine)
+    assert record is not None
+    assert record.presence is not None
+    return record.presence
+
+
+def test_of_several_heartbeats_the_newest_is_written(house: House, engine: str) -> None:
+    buffer = Presence()
+    for seconds in (1, 3, 2):
+        at = house.now + timedelta(seconds=seconds)
+        note(buffer, engine, at=at, version=f"1.{seconds}")
+    assert buffer.flush(house.portal.database) == 1
+    assert shown(house, engine).version == "1.3"
+
+
+def test_an_older_heartbeat_of_another_process_does_not_replace_a_newer(house: House, engine: str) -> None:
+    one, two = Presence(), Presence()
+    note(one, engine, at=house.now + timedelta(seconds=1), version="1.1")
+    note(two, engine, at=house.now, version="1.0")
+    one.flush(house.portal.database)
+    two.flush(house.portal.database)
+    assert shown(house, engine).version == "1.1"
+
+
+def test_what_was_written_is_not_written_again(house: House, engine: str) -> None:
+    buffer = Presence()
+    note(buffer, engine, at=house.now)
+    assert [buffer.flush(house.portal.database), buffer.flush(house.portal.database)] == [1, 0]
+
+
+def test_attributes_of_an_older_heartbeat_are_not_lost(house: House, engine: str) -> None:
+    buffer = Presence()
+    note(buffer, engine, at=house.now, attributes=Attributes(os="linux"))
+    note(buffer, engine, at=house.now + timedelta(seconds=1))
+    buffer.flush(house.portal.database)
+    assert '"os": "linux"' in (shown(house, engine).attributes or "")
+
+
+def test_what_could_not_be_written_is_kept_for_the_next_time(
+    house: House, engine: str, tmp_path: Path
+) -> None:
+    buffer = Presence()
+    note(buffer, engine, at=house.now, version="1.0")
+    with pytest.raises(TryLater):
+        buffer.flush(Database(f"sqlite+pysqlite:///{tmp_path}/absent/x.db"))
+    buffer.flush(house.portal.database)
+    assert shown(house, engine).version == "1.0"
+
+
+def test_what_could_not_be_written_gives_way_to_what_came_since(
+    house: House, engine: str, tmp_path: Path
+) -> None:
+    buffer = Presence()
+    away = Database(f"sqlite+pysqlite:///{tmp_path}/absent/x.db")
+    note(buffer, engine, at=house.now + timedelta(seconds=1), version="1.1")
+    with pytest.raises(TryLater):
+        buffer.flush(away)
+    note(buffer, engine, at=house.now, version="1.0")
+    buffer.flush(house.portal.database)
+    assert shown(house, engine).version == "1.1"
+
+
+def test_closing_the_portal_writes_what_waits(house: House, engine: str) -> None:
+    other = house.reopen()
+    note(other.portal.presence, engine, at=house.now, version="1.0")
+    other.portal.close()
+    assert shown(house, engine).version == "1.0"

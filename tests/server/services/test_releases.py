@@ -1,0 +1,84 @@
+from __future__ import annotations
+
+import pytest
+
+from engineshed_packages.releases import ReleaseChange
+from engineshed_server.errors import NotFound
+from engineshed_server.services import releases
+from tests.server.portals import House
+from tests.server.services.sql_counter import counted
+from tests.vendor import PRODUCT
+
+
+def test_releases_are_listed_the_newest_first(house: House) -> None:
+    for version in ("1.9.0", "1.10.0"):
+        house.publish(version)
+    assert [one.version for one in releases.list_releases(house.portal)] == ["1.10.0", "1.9.0"]
+
+
+def test_a_release_has_one_target_per_platform_with_its_sha1(house: House) -> None:
+    house.vendor.release("1.0.0", platforms=("windows-x86_64", "linux-x86_64"))
+    house.ingest("1.0.0")
+    release = releases.show_release(house.portal, PRODUCT, version="1.0.0")
+    assert [target.platform for target in release.targets] == ["linux-x86_64", "windows-x86_64"]
+    assert [len(sha1) for sha1 in release.sha1] == [40, 40]
+
+
+def test_a_release_is_found_in_another_spelling(house: House) -> None:
+    house.publish("1.0.0")
+    assert releases.show_release(house.portal, PRODUCT, version="1.0").version == "1.0.0"
+
+
+@pytest.mark.parametrize(
+    ("product", "version"), [(PRODUCT, "2.0"), ("other", "1.0.0"), (PRODUCT, "not a version")]
+)
+def test_what_is_not_published_is_not_found(house: House, product: str, version: str) -> None:
+    house.publish("1.0.0")
+    with pytest.raises(NotFound) as caught:
+        releases.show_release(house.portal, product, version=version)
+    assert caught.value.code == "release-unknown"
+
+
+def test_a_withdrawn_release_is_still_listed_as_such(house: House) -> None:
+    house.publish("1.0.0")
+    house.vendor.change("1.0.0", ReleaseChange(withdrawn=True))
+    house.ingest("1.0.0")
+    assert releases.list_releases(house.portal)[0].targets[0].withdrawn
+
+
+def test_a_known_package_is_found_without_sql(house: House) -> None:
+    target = house.vendor.release("1.0.0")
+    house.ingest("1.0.0")
+    with counted(house.portal.database) as statements:
+        assert releases.find_package(house.portal, target.download_name) is not None
+    assert statements == []
+
+
+def test_a_package_another_process_has_just_published_is_found(house: House) -> None:
+    late = house.reopen()
+    target = house.vendor.release("1.0.0")
+    house.ingest("1.0.0")
+    package = releases.find_package(late.portal, target.download_name)
+    late.portal.close()
+    assert package is not None
+    assert package.target == target
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["", "x", "../../secrets/order.pem", "{path}", "0000.{file}", "a/b/c/" + "d" * 5000, "%s", "\x00"],
+)
+def test_a_name_that_is_no_packages_finds_nothing(house: House, name: str) -> None:
+    target = house.vendor.release("1.0.0")
+    house.ingest("1.0.0")
+    folder, _, file = target.path.rpartition("/")
+    asked = name.format(path=target.path, file=file) if "{" in name else name
+    assert releases.find_package(house.portal, asked) is None
+    assert releases.find_package(house.portal, f"{folder}/{asked}") is None
+
+
+def test_published_metadata_is_found_by_name(house: House) -> None:
+    house.publish("1.0.0")
+    path = releases.find_metadata(house.portal, "timestamp.json")
+    assert path is not None
+    assert path.read_bytes() == house.portal.metadata.timestamp()

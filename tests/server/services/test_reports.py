@@ -1,0 +1,106 @@
+from __future__ import annotations
+
+import pytest
+
+from engineshed_packages.protocol import Outcome, Step
+from engineshed_packages.versions import Version
+from engineshed_server.errors import NotAllowed
+from engineshed_server.services import engines
+from engineshed_server.services.reports import record_report
+from tests.server.portals import House, report_of
+
+
+def test_the_first_report_of_an_attempt_is_recorded_and_the_second_is_known(house: House) -> None:
+    engine = house.enrol()
+    report = report_of(engine.engine, now=house.now)
+    codes = [record_report(house.portal, engine.engine, report=report, now=house.now).code for _ in range(2)]
+    assert codes == ["recorded", "known"]
+    assert len(engines.show_engine(house.portal, engine.engine).attempts) == 1
+
+
+def test_a_report_tells_the_version_the_engine_runs(house: House) -> None:
+    engine = house.enrol(version="0.9")
+    record_report(house.portal, engine.engine, report=report_of(engine.engine, now=house.now), now=house.now)
+    assert engines.show_engine(house.portal, engine.engine).line.version == "1.0.0"
+
+
+def test_a_report_that_comes_again_late_does_not_turn_the_version_back(house: House) -> None:
+    engine = house.enrol()
+    first = report_of(engine.engine, now=house.now)
+    second = report_of(engine.engine, now=house.now, version=Version.parse("1.1.0"))
+    for report in (first, second, first):
+        record_report(house.portal, engine.engine, report=report, now=house.tick())
+    assert engines.show_engine(house.portal, engine.engine).line.version == "1.1.0"
+
+
+def test_a_report_answers_its_order(house: House) -> None:
+    house.publish("1.0.0")
+    engine = house.enrol()
+    order = house.order(engine)
+    report = report_of(engine.engine, now=house.now, order=order.id)
+    record_report(house.portal, engine.engine, report=report, now=house.now)
+    shown = engines.show_engine(house.portal, engine.engine).orders[0]
+    assert (shown.order, shown.state, shown.answer) == (order.id, "answered", "ok")
+
+
+def test_an_order_that_was_not_accepted_is_refused_with_its_code(house: House) -> None:
+    house.publish("1.0.0")
+    engine = house.enrol()
+    order = house.order(engine)
+    report = report_of(
+        engine.engine, now=house.now, order=order.id, outcome=Outcome.ABORTED, code="order-below-floor"
+    )
+    record_report(house.portal, engine.engine, report=report, now=house.now)
+    shown = engines.show_engine(house.portal, engine.engine).orders[0]
+    assert (shown.state, shown.answer) == ("refused", "order-below-floor")
+
+
+def test_an_engine_cannot_answer_another_engines_order(house: House) -> None:
+    house.publish("1.0.0")
+    one, two = house.enrol(), house.enrol()
+    order = house.order(one)
+    report = report_of(two.engine, now=house.now, order=order.id)
+    record_report(house.portal, two.engine, report=report, now=house.now)
+    assert engines.show_engine(house.portal, one.engine).orders[0].state == "open"
+
+
+def test_a_report_in_another_engines_name_is_refused(house: House) -> None:
+    one, two = house.enrol(), house.enrol()
+    with pytest.raises(NotAllowed) as caught:
+        record_report(house.portal, one.engine, report=report_of(two.engine, now=house.now), now=house.now)
+    assert caught.value.code == "engine-mismatch"
+
+
+def test_two_engines_may_draw_the_same_attempt_id(house: House) -> None:
+    one, two = house.enrol(), house.enrol()
+    report = report_of(one.engine, now=house.now)
+    same = report_of(two.engine, now=house.now, attempt=report.attempt)
+    codes = [
+        record_report(house.portal, engine, report=told, now=house.now).code
+        for engine, told in ((one.engine, report), (two.engine, same))
+    ]
+    assert codes == ["recorded", "recorded"]
+
+
+def test_the_largest_report_is_kept_whole(house: House) -> None:
+    engine = house.enrol()
+    lines = tuple(f"{number} " + "\\x1b" * 240 for number in range(200))
+    report = report_of(
+        engine.engine,
+        now=house.now,
+        outcome=Outcome.ROLLED_BACK,
+        code="probe-failed",
+        message="x" * 2000,
+        update_log=lines,
+        engine_log=lines,
+        steps=(Step(state="PROBING", at=house.now),) * 64,
+    )
+    record_report(house.portal, engine.engine, report=report, now=house.now)
+    shown = engines.show_engine(house.portal, engine.engine).attempts[0]
+    assert (shown.update_log, shown.engine_log, shown.message) == (lines, lines, "x" * 2000)
+
+
+def test_a_report_leaves_a_row_in_the_audit(house: House) -> None:
+    engine = house.enrol()
+    record_report(house.portal, engine.engine, report=report_of(engine.engine, now=house.now), now=house.now)
+    assert house.audited()[-1] == "attempt-ended"

@@ -1,0 +1,70 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from engineshed_packages.target import DEFAULT_CHANNEL
+from engineshed_server.db import portal as portal_rows
+from engineshed_server.errors import TryLater
+from engineshed_server.services import engines
+from tests.server.portals import House
+from tests.server.services.sql_counter import counted
+from tests.vendor import PRODUCT
+
+
+def test_a_portal_without_releases_has_an_empty_snapshot(house: House) -> None:
+    snapshot = house.portal.snapshot.current()
+    assert (snapshot.candidates_of(PRODUCT), snapshot.timestamp_version, snapshot.metadata_expires) == (
+        (),
+        0,
+        None,
+    )
+
+
+def test_another_process_sees_a_release_at_its_next_look(house: House) -> None:
+    other = house.reopen()
+    house.publish("1.0.0")
+    assert other.portal.snapshot.current().candidates_of(PRODUCT) == ()
+    assert other.portal.snapshot.refresh()
+    assert len(other.portal.snapshot.current().candidates_of(PRODUCT)) == 1
+    other.portal.close()
+
+
+def test_another_process_sees_a_revocation_at_its_next_look(house: House) -> None:
+    engine, other = house.enrol(), house.reopen()
+    engines.revoke_engine(house.portal, engine.engine, actor="test", now=house.now)
+    other.portal.snapshot.refresh()
+    assert engine.engine in other.portal.snapshot.current().revoked
+    other.portal.close()
+
+
+def test_a_look_at_an_unmoved_generation_is_one_statement(house: House) -> None:
+    with counted(house.portal.database) as statements:
+        assert not house.portal.snapshot.refresh()
+    assert len([statement for statement in statements if statement.startswith("SELECT")]) == 1
+
+
+def test_a_change_that_was_rolled_back_is_not_seen(house: House) -> None:
+    with pytest.raises(ValueError, match="stop"), house.portal.database.write() as session:
+        portal_rows.bump_generation(session)
+        raise ValueError("stop")
+    assert not house.portal.snapshot.refresh()
+
+
+def test_every_engine_follows_the_default_channel_unless_said_otherwise(house: House) -> None:
+    assert house.portal.snapshot.current().channel_of("eng_nobody") == DEFAULT_CHANNEL
+
+
+def test_a_snapshot_stays_as_it_was_while_the_database_is_away(house: House, tmp_path: Path) -> None:
+    house.publish("1.0.0")
+    before = house.portal.snapshot.current()
+    house.portal.database.close()
+    database = house.portal.folders.data / "engineshed.db"
+    database.rename(tmp_path / "away")
+    database.mkdir()
+    with pytest.raises(TryLater):
+        house.portal.snapshot.refresh()
+    assert house.portal.snapshot.current() is before
+    database.rmdir()
+    (tmp_path / "away").rename(database)
