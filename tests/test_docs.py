@@ -1,0 +1,68 @@
+"""The documents name everything a user can meet: settings, states, codes, routes, commands."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from engineshed_client.journal import State
+from engineshed_client.settings.keys import KEYS
+from engineshed_packages import exits
+from engineshed_packages import orders as orders_module
+from engineshed_server.settings import FIELDS
+
+ROOT = Path(__file__).parent.parent
+
+
+def text_of(name: str) -> str:
+    return (ROOT / name).read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("name", [field.name for field in FIELDS])
+def test_every_setting_of_the_server_is_documented(name: str) -> None:
+    assert f"`{name}`" in text_of("docs/configuration.md")
+
+
+@pytest.mark.parametrize("name", sorted(KEYS))
+def test_every_setting_of_the_updater_is_documented(name: str) -> None:
+    assert f"`{name}`" in text_of("docs/configuration.md")
+
+
+def test_no_setting_is_documented_that_does_not_exist() -> None:
+    known = {field.name for field in FIELDS} | set(KEYS)
+    rows = re.findall(r"^\| (`.*?) \|", text_of("docs/configuration.md"), re.MULTILINE)
+    named = {name for row in rows for name in re.findall(r"`([a-z_.]+)`", row)}
+    assert named - known == set()
+
+
+@pytest.mark.parametrize("state", [state.value for state in State if state is not State.UNKNOWN])
+def test_every_state_is_documented(state: str) -> None:
+    assert f"| {state} |" in text_of("docs/states.md")
+
+
+def test_every_code_by_which_an_order_is_refused_is_documented() -> None:
+    source = Path(orders_module.__file__).read_text(encoding="utf-8")
+    codes = set(re.findall(r'"(order-[a-z-]+)"', source))
+    assert len(codes) > 10
+    assert {code for code in codes if f"`{code}`" not in text_of("docs/protocol.md")} == set()
+
+
+def test_every_exit_code_has_its_meaning() -> None:
+    constants = {value for name, value in vars(exits).items() if name.isupper() and isinstance(value, int)}
+    assert constants == set(exits.MEANING)
+
+
+@pytest.mark.parametrize("page", sorted(path.name for path in (ROOT / "docs" / "adr").iterdir()))
+def test_every_decision_says_its_status_context_decision_and_consequences(page: str) -> None:
+    text = text_of(f"docs/adr/{page}")
+    assert re.match(rf"# {int(page[:4])}\. ", text)
+    for part in ("Status: ", "**Context.**", "**Decision.**", "**Consequences.**"):
+        assert part in text
+
+
+def test_links_between_documents_lead_somewhere() -> None:
+    for page in [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]:
+        for link in re.findall(r"\]\(([^)#:]+)\)", page.read_text(encoding="utf-8")):
+            assert (page.parent / link).exists(), f"{page.name} links to {link}"
