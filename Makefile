@@ -62,7 +62,7 @@ golden: $(STAMP) ## Write the golden files of the formats anew (old ones are kep
 
 .PHONY: migration
 migration: $(STAMP) ## Draft a database migration from the models: make migration ARGS="add orders"
-	@$(BIN)/python -m engineshed_server.db.migrations "$(ARGS)"
+	@$(BIN)/python deploy/draft_migration.py $(ARGS)
 
 # No index host may get into the locks: they are used with any mirror.
 LOCK := $(BIN)/uv pip compile setup.cfg --quiet --universal --generate-hashes --python-version 3.11 \

@@ -10,6 +10,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).resolve().parent.parent
 HOMES = ("packages", "server", "client")
@@ -121,12 +123,18 @@ def test_the_base_install_brings_only_four_libraries(setup_cfg: configparser.Con
 
 
 def test_importing_the_updater_loads_no_library_of_the_server() -> None:
-    unwanted = {"flask", "sqlalchemy", "celery", "jwt", "alembic", "click", "gunicorn", "cryptography"}
+    unwanted = {"flask", "sqlalchemy", "celery", "jwt", "alembic", "click", "gunicorn"}
     code = "import sys, engineshed_client.cli; print(*{name.split('.')[0] for name in sys.modules})"
     answer = subprocess.run(
         [sys.executable, "-c", code], check=True, capture_output=True, text=True, timeout=60
     )
     assert unwanted & set(answer.stdout.split()) == set()
+
+
+def test_the_updater_comes_up_without_cryptography() -> None:
+    # securesystemslib takes it where it is there, and has its own way where it is not.
+    code = "import sys; sys.modules['cryptography'] = None; import engineshed_client.cli"
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
 
 
 def _make_targets() -> set[str]:
@@ -171,3 +179,24 @@ def test_every_requirement_in_the_lock_is_pinned_and_hashed(lock: str) -> None:
     requirements = [line for line in text.splitlines() if line.strip() and not line.lstrip().startswith("#")]
     assert requirements
     assert [line for line in requirements if "==" not in line or "--hash=sha256:" not in line] == []
+
+
+@pytest.mark.parametrize(
+    ("lock", "extras"), [("client", []), ("server", ["server"]), ("dev", ["server", "sign", "dev"])]
+)
+def test_the_lock_holds_a_version_that_setup_cfg_allows_of_everything_it_asks_for(
+    setup_cfg: configparser.ConfigParser, lock: str, extras: list[str]
+) -> None:
+    text = (ROOT / f"deploy/requirements/{lock}.txt").read_text("utf-8")
+    locked = {
+        canonicalize_name(name): version
+        for name, version in re.findall(r"^([\w.-]+)==(\S+)", text, re.MULTILINE)
+    }
+    sections = [setup_cfg["options"]["install_requires"]]
+    sections += [setup_cfg["options.extras_require"][extra] for extra in extras]
+    asked = [
+        Requirement(line) for section in sections for line in _lines(section) if not line.startswith("#")
+    ]
+    assert [
+        str(one) for one in asked if not one.specifier.contains(locked.get(canonicalize_name(one.name), "0"))
+    ] == []

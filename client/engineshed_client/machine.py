@@ -16,7 +16,7 @@ import logging
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from engineshed_client.errors import AttemptUnfinished, DiskTrouble, JournalUnwritable, client_boundary
+from engineshed_client.errors import AttemptUnfinished, DiskTrouble, JournalUnwritable
 from engineshed_client.journal import Journal, JournalUnreadable, State
 from engineshed_client.steps import (
     ending,
@@ -163,21 +163,32 @@ def _load(context: Context) -> Journal | None:
         return context.journals.load()
     except JournalUnreadable as err:
         logger.error("journal unreadable, set aside", extra={"code": err.code, "reason": err.message})
-        with client_boundary():
-            context.journals.set_aside()
+        context.journals.set_aside()
         return None
 
 
 def _resume(context: Context, journal: Journal) -> Journal:
-    try:
-        write_begin(context, journal)
-        state = RESUME[journal.state](context, journal)
-    except TROUBLE as err:
-        raise _unfinished(journal, err) from err
+    _complete_begin(context, journal)
+    state = _decide(RESUME[journal.state], context, journal)
     context.log.event(journal.attempt, "RESUME", found=journal.state, state=state)
     if state is not journal.state and state in RETURNING:
         journal = journal.with_fault("interrupted", f"the updater was interrupted in {journal.state}")
     return _enter(context, journal, state)
+
+
+def _complete_begin(context: Context, journal: Journal) -> None:
+    """The BEGIN line may lack: the journal comes first. Where it cannot be written, END brings it."""
+    try:
+        write_begin(context, journal)
+    except TROUBLE as err:
+        logger.error("BEGIN not written", extra={"attempt": journal.attempt, "reason": str(err)})
+
+
+def _decide(way: Callable[[Context, Journal], State], context: Context, journal: Journal) -> State:
+    try:
+        return way(context, journal)
+    except TROUBLE as err:
+        raise _unfinished(journal, err) from err
 
 
 def _act(context: Context, journal: Journal) -> Result:
@@ -203,7 +214,7 @@ def _enter(context: Context, journal: Journal, state: State) -> Journal:
         return replace(journal, state=state)
     if journal.writes >= MAX_WRITES and state not in RETURNING:
         journal = journal.with_fault("too-many-writes", f"{journal.writes} journal writes in one attempt")
-        state = resuming.break_out(context, journal)
+        state = _decide(resuming.break_out, context, journal)
     entered = journal.moved(state, context.now())
     try:
         entered = context.save(entered)
@@ -213,5 +224,6 @@ def _enter(context: Context, journal: Journal, state: State) -> Journal:
         if state not in RETURNING and state is not journal.state:
             fault = journal.with_fault(err.code, err.message)
             return _enter(context, fault, TRANSITIONS[journal.state, Event.FAILED])
-    context.log.event(entered.attempt, state.value)
+    # `running` tells a recovery without a journal whether the engine was stopped for this attempt.
+    context.log.event(entered.attempt, state.value, running=entered.was_running)
     return entered

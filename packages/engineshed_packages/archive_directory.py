@@ -80,6 +80,7 @@ def read_directory(file: BinaryIO, end: EndRecord, limits: Limits = DEFAULT_LIMI
         _check_place(central.name, central.offset, next_offset)
         start = central.offset + _check_local(file, central, end.directory_offset)
         next_offset = start + size_bytes
+        # Also what keeps the next local header inside the file.
         if next_offset > end.directory_offset:
             raise ArchiveRefused(
                 "archive-overlap",
@@ -108,8 +109,8 @@ def _check_size(name: str, size_bytes: int, total_bytes: int, limits: Limits) ->
     if size_bytes > limits.max_entry_bytes or total_bytes > limits.max_total_bytes:
         raise ArchiveRefused(
             "archive-too-large",
-            f"with entry {name!r} of {size_bytes} bytes the archive exceeds {limits.max_entry_bytes} bytes for "
-            f"one entry or {limits.max_total_bytes} for all",
+            f"with entry {name!r} of {size_bytes} bytes the archive exceeds {limits.max_entry_bytes} bytes "
+            f"for one entry or {limits.max_total_bytes} for all",
         )
 
 

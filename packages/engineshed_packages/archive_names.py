@@ -48,17 +48,13 @@ def check_name(name: str) -> str:
 
 
 def _fault_of_name(name: str) -> str | None:
-    if not name:
-        return "it is empty"
     if len(name) > MAX_NAME_CHARS:
         return f"it has {len(name)} characters"
     for character in name:
         if character in _FORBIDDEN:
             return f"it contains {character!r}"
-        if not character.isascii() or not character.isprintable():
-            category = unicodedata.category(character)
-            if category in _FORBIDDEN_CATEGORIES:
-                return f"it contains the invisible character U+{ord(character):04X}"
+        if not character.isprintable() and unicodedata.category(character) in _FORBIDDEN_CATEGORIES:
+            return f"it contains the invisible character U+{ord(character):04X}"
     if name.startswith("/"):
         return "it is absolute"
     if name.endswith("/"):
@@ -72,7 +68,7 @@ def _fault_of_name(name: str) -> str | None:
 
 def _fault_of_part(part: str) -> str | None:
     if not part:
-        return "it contains an empty part"
+        return "it is empty or contains an empty part"
     if part in (".", ".."):
         return f"it contains the part {part!r}"
     if part[-1] in ". ":

@@ -21,7 +21,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from engineshed_packages.archive import Archive, check_names
+from engineshed_packages.archive import MAX_NAME_CHARS, Archive, check_names
 from engineshed_packages.digests import sha256_file, sha256_stream
 from engineshed_packages.errors import (
     ArchiveRefused,
@@ -173,9 +173,9 @@ class Manifest:
             start=StartSpec.from_dict(fields.object_or_none("start") or {}),
             probe=ProbeSpec.from_dict(fields.object_or_none("probe") or {}),
             stop=StopSpec.from_dict(fields.object_or_none("stop") or {}),
-            kept=fields.texts("kept", max_items=MAX_PATTERNS),
-            runtime=fields.texts("runtime", max_items=MAX_PATTERNS),
-            logs=fields.texts("logs", max_items=MAX_PATTERNS),
+            kept=fields.texts("kept", max_items=MAX_PATTERNS, max_chars=MAX_NAME_CHARS),
+            runtime=fields.texts("runtime", max_items=MAX_PATTERNS, max_chars=MAX_NAME_CHARS),
+            logs=fields.texts("logs", max_items=MAX_PATTERNS, max_chars=MAX_NAME_CHARS),
             needs=fields.texts("needs", max_items=MAX_PATTERNS),
             extra=fields.rest(),
         )

@@ -22,6 +22,7 @@ from types import MappingProxyType
 
 from tuf.api.metadata import Timestamp
 
+from engineshed_packages.digests import is_sha256
 from engineshed_packages.errors import MetadataRefused, ProtocolRefused, TargetRefused, VersionUnreadable
 from engineshed_packages.metadata_cache import MetadataCache, MetadataFile
 from engineshed_packages.metadata_fetcher import REFRESH_DEADLINE_S, SourceFetcher
@@ -189,7 +190,9 @@ def _view(
     for file in updater.listed():
         sha256 = file.hashes.get("sha256", "")
         try:
-            if file.custom is None:
+            if not is_sha256(sha256):
+                unusable[file.path] = "it has no SHA-256"
+            elif file.custom is None:
                 notes[file.path] = NotesFile(path=file.path, length_bytes=file.length, sha256=sha256)
             elif not isinstance(file.custom, dict):
                 unusable[file.path] = "its custom fields are no JSON object"

@@ -44,7 +44,6 @@ class SourceFetcher(FetcherInterface):
                     self._check_time(url)
         except Missing as err:
             raise DownloadHTTPError(str(err), 404) from err
-        self._check_time(url)
         self.data[url] = bytes(data)
         return bytes(data)
 

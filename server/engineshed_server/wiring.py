@@ -53,7 +53,7 @@ def open_portal(settings: Settings) -> Portal:
         )
     database = Database(settings.database_url)
     try:
-        identity = _identity(settings, folders, database)
+        identity = _identity(settings, folders, database=database)
     except BaseException:
         database.close()
         raise
@@ -82,7 +82,7 @@ def start_background(portal: Portal) -> Background:
     return Background(portal)
 
 
-def _identity(settings: Settings, folders: Folders, database: Database) -> Identity:
+def _identity(settings: Settings, folders: Folders, *, database: Database) -> Identity:
     schema.require_current(database)
     with database.read() as session:
         portal_id = portal_rows.find_portal_id(session)

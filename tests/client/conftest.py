@@ -1,43 +1,29 @@
-"""Parts of the client's tests: a scripted portal, a vendor, a base that joined."""
+"""Hosts for the tests of the machine and its steps."""
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.client.joined_base import JoinedBase
-from tests.client.scripted_portal import ScriptedPortal
-from tests.vendor import Vendor
+from tests.client.host import Host, Warehouse, stock
+
+
+@pytest.fixture(scope="session")
+def warehouse(tmp_path_factory: pytest.TempPathFactory) -> Warehouse:
+    """Packages 1.0.0 and 1.1.0, built once."""
+    return stock(tmp_path_factory.mktemp("warehouse"))
 
 
 @pytest.fixture
-def scripted() -> Iterator[ScriptedPortal]:
-    """A portal that answers as it is told."""
-    with ScriptedPortal() as portal:
-        yield portal
+def bare(tmp_path: Path, warehouse: Warehouse) -> Host:
+    """A host without an engine."""
+    return Host(tmp_path / "base", warehouse)
 
 
 @pytest.fixture
-def vendor(tmp_path: Path) -> Vendor:
-    """A vendor without a release."""
-    return Vendor(tmp_path)
-
-
-@pytest.fixture
-def joined(tmp_path: Path, scripted: ScriptedPortal, vendor: Vendor) -> Iterator[JoinedBase]:
-    """A base that joined ``scripted``, with no engine yet."""
-    base = JoinedBase(tmp_path / "base", scripted, vendor)
-    yield base
-    base.close()
-
-
-@pytest.fixture
-def quiet_logging() -> Iterator[None]:
-    """Puts logging back after a command that set it up."""
-    root = logging.getLogger()
-    handlers, level = list(root.handlers), root.level
-    yield
-    root.handlers[:], root.level = handlers, level
+def host(bare: Host) -> Host:
+    """A host whose engine 1.0.0 runs and has a customer."""
+    bare.install("1.0.0")
+    bare.customise()
+    return bare

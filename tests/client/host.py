@@ -64,6 +64,12 @@ max_ticks = 4
 """
 
 
+def memory_folder() -> Path | None:
+    """A folder in memory for thousands of small trees, where the system has one."""
+    memory = Path("/dev/shm")
+    return memory if os.access(memory, os.W_OK) else None
+
+
 class Killed(BaseException):
     """The updater's process ends here: no handler of it may run any effect."""
 
@@ -207,6 +213,10 @@ class Warehouse:
     def bundle(self, version: str) -> Path:
         """The path of the bundle."""
         return self._built[version][1]
+
+    def package(self, version: str) -> Path:
+        """The path of the package itself."""
+        return self._built[version][0].path
 
     def _target(self, built: BuiltPackage) -> Target:
         manifest = built.manifest

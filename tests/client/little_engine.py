@@ -30,7 +30,8 @@ SLEEPS = "import time\nprint('up', flush=True)\ntime.sleep(600)\n"
 IGNORES_SIGTERM = "import signal, time\nsignal.signal(signal.SIGTERM, signal.SIG_IGN)\n" + SLEEPS
 LEAVES_A_CHILD = (
     "import subprocess, sys\n"
-    "subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(600)'], start_new_session=True, cwd='/')\n"
+    "sleep = [sys.executable, '-c', 'import time; time.sleep(600)']\n"
+    "subprocess.Popen(sleep, start_new_session=True, cwd='/')\n"
 ) + SLEEPS
 
 PATIENCE_S = 20.0

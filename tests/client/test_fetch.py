@@ -381,5 +381,5 @@ def test_a_package_elsewhere_is_fetched_without_the_token(
 
 
 def test_a_missing_file_of_cas_is_told() -> None:
-    with pytest.raises(SettingsRefused, match="ca_file /no/such/ca.pem does not exist"):
+    with pytest.raises(SettingsRefused, match=r"ca_file /no/such/ca\.pem does not exist"):
         http_client(Path("/no/such/ca.pem"))

@@ -8,7 +8,6 @@ power cuts is made elsewhere; this one is fast and runs always.
 
 from __future__ import annotations
 
-import os
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
@@ -21,7 +20,7 @@ from engineshed_client import machine
 from engineshed_client.fsops import FsOps
 from engineshed_client.install.trees import list_previous
 from engineshed_client.steps.beginning import begin_rollback
-from tests.client.host import Host, Killed, KillingFs, KillingNoExchangeFs, Warehouse, stock
+from tests.client.host import Host, Killed, KillingFs, KillingNoExchangeFs, Warehouse, memory_folder, stock
 from tests.client.invariants import check_customer, check_instant, check_settled
 
 
@@ -88,9 +87,7 @@ SCENARIOS = [
 
 @pytest.fixture(scope="module")
 def folder() -> Iterator[Path]:
-    """A folder in memory where the system has one: thousands of small trees come and go."""
-    memory = Path("/dev/shm")
-    path = Path(tempfile.mkdtemp(dir=memory if os.access(memory, os.W_OK) else None))
+    path = Path(tempfile.mkdtemp(dir=memory_folder()))
     yield path
     shutil.rmtree(path)
 
@@ -131,7 +128,7 @@ def test_killed_before_any_effect_the_updater_recovers(
 
 
 def _kill_and_recover(scenario: Scenario, host: Host, *, kind: type[KillingFs], at: int) -> None:
-    before = host.engine()
+    before, kept = host.engine(), list_previous(host.paths)
     reports, was_running = len(host.reports()), scenario.begun is None or host.processes.is_running()
     with pytest.raises(Killed):
         scenario.act(host, kind(at))
@@ -149,6 +146,8 @@ def _kill_and_recover(scenario: Scenario, host: Host, *, kind: type[KillingFs], 
         check_customer(host)
         places = (host.paths.engine, *list_previous(host.paths))
         assert before in [host.engine(place) for place in places]
+    if host.version == scenario.begun:
+        assert list_previous(host.paths) == kept
     after = host.listing()
     assert host.recover(kind()) is None
     assert host.listing() == after

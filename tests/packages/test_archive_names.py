@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engineshed_packages.archive import check_names, open_archive
+from engineshed_packages.archive import check_name, check_names, open_archive
 from engineshed_packages.errors import ArchiveRefused
 from tests.packages.zip_bytes import Entry, Zip, two_entries
 
@@ -70,6 +70,7 @@ BAD_NAMES = [
     "a\u2028b",
     "a" * 241,
     "ä" * 121,
+    "a/" * 120 + "a",
     "folder/",
 ]
 
@@ -80,6 +81,23 @@ def test_a_bad_name_is_refused(tmp_path: Path, name: str) -> None:
     error = refusal(tmp_path, Zip(entries=[*two_entries(), entry]).build())
     assert error.code == "archive-name-refused"
     assert ascii(name[:300]) in str(error)
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [
+        ("/etc/passwd", "absolute"),
+        ("folder/", "names a folder"),
+        ("a/../b", "the part '..'"),
+        ("a" * 241, "241 characters"),
+        ("x\u202ey", "U+202E"),
+    ],
+    ids=ascii,
+)
+def test_a_bad_name_is_refused_with_its_reason(name: str, reason: str) -> None:
+    with pytest.raises(ArchiveRefused) as caught:
+        check_name(name)
+    assert reason in str(caught.value)
 
 
 GOOD_NAMES = [

@@ -9,9 +9,11 @@ from typing import BinaryIO
 import pytest
 
 from engineshed_packages.archive import DEFAULT_LIMITS, Item, Limits, open_archive, write_archive
+from engineshed_packages.digests import CHUNK_BYTES
 from engineshed_packages.errors import ArchiveRefused
 
 # Changes only when the format does, and then every package ever signed would have other bytes.
+SHA256_OF_ZIP64_SAMPLE = "b5d593cf545de0d72575dd5c5e5e42402fc6d411f36b4970745983240af29f81"
 SHA256_OF_SAMPLE = "6cd0691245907b65f2e8e24ac21360bf55a11fec9f43f6e305714f5a68fb525d"
 
 
@@ -85,6 +87,11 @@ def test_a_forced_zip64_archive_is_read_back(tmp_path: Path) -> None:
     assert [name for name, _, _ in entries_of(path)] == ["MANIFEST.json", "bin/run", "conf/ä.toml"]
 
 
+def test_a_forced_zip64_archive_has_the_same_bytes_on_any_machine(tmp_path: Path) -> None:
+    write_archive(tmp_path / "a.zip", sample_items(), zip64_from=0)
+    assert hashlib.sha256((tmp_path / "a.zip").read_bytes()).hexdigest() == SHA256_OF_ZIP64_SAMPLE
+
+
 def test_the_standard_library_reads_a_forced_zip64_archive(tmp_path: Path) -> None:
     path = tmp_path / "a.zip"
     write_archive(path, sample_items(), zip64_from=0)
@@ -93,12 +100,15 @@ def test_the_standard_library_reads_a_forced_zip64_archive(tmp_path: Path) -> No
         assert file.read("bin/run") == b"#!/bin/sh\n"
 
 
-@pytest.mark.parametrize("count", [65_534, 65_535])
-def test_more_entries_than_a_plain_end_record_can_count_are_read_back(tmp_path: Path, count: int) -> None:
+@pytest.mark.parametrize(("count", "zip64"), [(65_534, False), (65_535, True)])
+def test_more_entries_than_a_plain_end_record_can_count_are_read_back(
+    tmp_path: Path, count: int, zip64: bool
+) -> None:
     path, limits = tmp_path / "a.zip", Limits(max_entries=70_000)
     write_archive(path, (Item.of_bytes(f"{n}", b"") for n in range(count)), limits=limits)
     with open_archive(path, limits) as archive:
         assert len(archive.entries) == count
+    assert (b"PK\x06\x06" in path.read_bytes()) is zip64
 
 
 def test_an_archive_replaces_what_was_there(tmp_path: Path) -> None:
@@ -136,6 +146,14 @@ def test_a_file_that_changes_its_length_while_it_is_read_is_refused(tmp_path: Pa
 
     assert refused(tmp_path / "a.zip", [Item("a", 0o644, unsteady)]) == "archive-source-changed"
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_file_that_grows_without_end_is_not_read_to_its_end(tmp_path: Path) -> None:
+    stream = Unsteady(3, b"x" * 10 * CHUNK_BYTES)
+    read_to: list[int] = []
+    stream.close = lambda: read_to.append(stream.tell())  # type: ignore[method-assign]  # to look before it is closed
+    assert refused(tmp_path / "a.zip", [Item("a", 0o644, lambda: stream)]) == "archive-source-changed"
+    assert read_to == [CHUNK_BYTES]
 
 
 @pytest.mark.parametrize("name", ["../evil", "NUL.txt", "a\\b", "a/"])

@@ -75,7 +75,10 @@ def test_a_sha256_is_64_lower_case_hexadecimal_digits(text: object, good: bool) 
     assert is_sha256(text) is good
 
 
-@pytest.mark.parametrize(("length_bytes", "sha256"), [(-1, ABC.sha256), (3, "abc")])
-def test_digests_that_are_none_are_a_bug_of_the_caller(length_bytes: int, sha256: str) -> None:
+@pytest.mark.parametrize(
+    ("length_bytes", "sha256", "sha1"),
+    [(-1, ABC.sha256, ABC.sha1), (3, "abc", ABC.sha1), (3, ABC.sha256, ABC.sha256)],
+)
+def test_digests_that_are_none_are_a_bug_of_the_caller(length_bytes: int, sha256: str, sha1: str) -> None:
     with pytest.raises(ValueError, match="expected a length"):
-        Digests(length_bytes=length_bytes, sha256=sha256, sha1=ABC.sha1)
+        Digests(length_bytes=length_bytes, sha256=sha256, sha1=sha1)

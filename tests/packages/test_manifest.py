@@ -4,12 +4,13 @@ import dataclasses
 import hashlib
 import json
 from collections.abc import Callable
+from typing import Any  # for fields of any type, given by name
 
 import pytest
 
 from engineshed_packages.errors import ManifestRefused
 from engineshed_packages.jsontext import Json
-from engineshed_packages.manifest import MANIFEST_NAME, FileClass, Manifest
+from engineshed_packages.manifest import MANIFEST_NAME, FileClass, Manifest, check_pattern
 from tests.packages.manifests import FILES, MANIFEST
 
 AS_DICT: dict[str, Json] = json.loads(MANIFEST.to_bytes())
@@ -146,6 +147,11 @@ def test_a_pattern_that_leads_elsewhere_is_refused(name: str, pattern: str) -> N
     assert refused(AS_DICT | {name: [pattern]}) == "manifest-pattern"
 
 
+def test_a_pattern_longer_than_any_path_is_refused() -> None:
+    assert check_pattern("a" * 240) == "a" * 240
+    assert code_of(lambda: check_pattern("a" * 241)) == "manifest-pattern"
+
+
 BAD_FILES: list[tuple[str, Json]] = [
     ("path", "../evil"),
     ("path", "C:evil"),
@@ -174,6 +180,20 @@ def test_a_file_that_makes_no_sense_is_refused(name: str, value: Json) -> None:
 def test_files_out_of_order_or_meeting_on_some_system_are_refused(paths: list[str]) -> None:
     entries: list[Json] = [MANIFEST.files[0].to_dict() | {"path": path} for path in paths]
     assert refused(AS_DICT | {"files": entries}) == "manifest-unreadable"
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"sha256": "x"},
+        {"size_bytes": -1},
+        {"mode": 0o4755},
+        {"file_class": FileClass.UNLISTED},
+    ],
+    ids=lambda wrong: next(iter(wrong)),
+)
+def test_a_file_made_of_wrong_values_is_refused(wrong: dict[str, Any]) -> None:
+    assert code_of(lambda: dataclasses.replace(MANIFEST.files[0], **wrong)) == "manifest-unreadable"
 
 
 # Classes

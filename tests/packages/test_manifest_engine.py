@@ -1,5 +1,7 @@
 """How an engine is run: placeholders, and the specifications as values of their own."""
 
+from collections.abc import Callable
+
 import pytest
 
 from engineshed_packages.errors import ManifestRefused
@@ -55,7 +57,21 @@ def test_a_start_is_read_as_it_was_written() -> None:
     assert StartSpec.from_dict(start.to_dict()) == start
 
 
-def test_an_argument_with_a_nul_is_refused() -> None:
+SENSELESS: dict[str, Callable[[], object]] = {
+    "NUL in an argument": lambda: StartSpec(command=("a", "b\0c")),
+    "variable without a name": lambda: StartSpec(command=("a",), env={"": "1"}),
+    "NUL in a variable": lambda: StartSpec(command=("a",), env={"A": "1\0"}),
+    "stop in no time": lambda: StopSpec(timeout_s=0),
+    "stop in two days": lambda: StopSpec(timeout_s=2 * 86_400),
+    "tick in no time": lambda: ProbeSpec(tcp="a:1", timeout_s=0),
+    "no time between ticks": lambda: ProbeSpec(tcp="a:1", interval_s=0),
+    "no good tick": lambda: ProbeSpec(tcp="a:1", good_ticks=0),
+    "nothing to ask": ProbeSpec,
+}
+
+
+@pytest.mark.parametrize("make", SENSELESS.values(), ids=SENSELESS)
+def test_a_specification_that_makes_no_sense_is_refused(make: Callable[[], object]) -> None:
     with pytest.raises(ManifestRefused) as caught:
-        StartSpec(command=("a", "b\0c"))
+        make()
     assert caught.value.code == "manifest-unreadable"

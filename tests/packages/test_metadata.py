@@ -330,3 +330,18 @@ def test_a_target_whose_fields_make_no_sense_is_left_out_and_named(
     view = vendor.view(cache)
     assert view.targets == ()
     assert path in view.unusable
+
+
+@pytest.mark.parametrize("hashes", [{"sha512": "0" * 128}, {"sha256": "short"}, {"sha256": "A" * 64}])
+def test_notes_without_a_sha256_are_left_out_and_named(
+    vendor: Vendor, cache: Path, hashes: dict[str, str]
+) -> None:
+    path = f"{PRODUCT}/2.0.0/{PRODUCT}-2.0.0-notes.json"
+
+    def change(role: Targets) -> None:
+        role.targets[path] = TargetFile(1, hashes, path)
+
+    publish(vendor, change)
+    view = vendor.view(cache)
+    assert view.notes == {}
+    assert path in view.unusable

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from engineshed_packages import files, metadata_cache
 from engineshed_packages.metadata import trusted_view, verify_view
 from engineshed_packages.metadata_cache import MetadataCache
 from tests.packages.forgery import (
@@ -31,6 +32,35 @@ def test_a_cache_killed_before_the_timestamp_is_still_the_old_set(vendor: Vendor
     for file in new.files[:-1]:
         (cache / "metadata" / file.name).write_bytes(file.data)
     assert trusted_view(cache=cache, trusted_root=vendor.root, now=vendor.now).targets == old.targets
+
+
+class Killed(BaseException):
+    """Nothing catches it, as nothing catches a kill."""
+
+
+@pytest.mark.parametrize("survived", range(4))
+def test_killed_at_any_write_the_cache_is_the_old_set_or_the_new_one(
+    vendor: Vendor, cache: Path, monkeypatch: pytest.MonkeyPatch, survived: int
+) -> None:
+    vendor.view(cache)
+    vendor.release("1.0.0")
+    writes: list[str] = []
+
+    def killed_later(path: Path, data: bytes) -> None:
+        if len(writes) == survived:
+            raise Killed
+        writes.append(path.name)
+        files.write_file(path, data)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(metadata_cache, "write_file", killed_later)
+        try:
+            vendor.view(cache)
+        except Killed:
+            pass
+    found = trusted_view(cache=cache, trusted_root=vendor.root, now=vendor.now).targets
+    assert len(found) == (1 if "timestamp.json" in writes else 0)
+    assert len(vendor.view(cache).targets) == 1
 
 
 def test_a_damaged_file_in_the_cache_is_fetched_anew(vendor: Vendor, cache: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,7 +11,7 @@ import pytest
 
 from engineshed_packages.errors import PackagesError, Unavailable
 from engineshed_packages.metadata import open_view
-from engineshed_packages.sources import HttpSource
+from engineshed_packages.sources import FolderSource, HttpSource
 from engineshed_packages.transport import HttpClient, HttpRefused
 from tests.faulty_http import Answer, FaultyServer, answers
 from tests.vendor import Vendor
@@ -73,4 +74,21 @@ def test_a_timestamp_of_one_byte_a_second_ends_at_the_deadline(vendor: Vendor, c
         server.at("/repo/metadata/timestamp.json", answers.dripping(b" " * 10_000, 0.05))
         with pytest.raises(Unavailable) as caught:
             open_view(source, cache=cache, trusted_root=vendor.root, now=vendor.now, deadline_s=0.5)
+    assert caught.value.code == "deadline"
+
+
+class Slow(FolderSource):
+    """Each file comes whole and soon; only all of them together take long."""
+
+    @contextmanager
+    def open(self, name: str, *, max_bytes: int) -> Iterator[Iterator[bytes]]:
+        time.sleep(0.2)
+        with super().open(name, max_bytes=max_bytes) as pieces:
+            yield pieces
+
+
+def test_the_deadline_holds_for_all_files_together(vendor: Vendor, cache: Path) -> None:
+    source = Slow(vendor.repository.folder)
+    with pytest.raises(Unavailable) as caught:
+        open_view(source, cache=cache, trusted_root=vendor.root, now=vendor.now, deadline_s=0.5)
     assert caught.value.code == "deadline"

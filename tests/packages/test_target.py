@@ -238,3 +238,20 @@ def test_a_channel_with_another_name_is_refused(channel: str) -> None:
 
 def test_this_host_has_a_platform() -> None:
     assert host_platform() in PLATFORMS
+
+
+@pytest.mark.parametrize(
+    ("system", "machine", "expected"),
+    [
+        ("linux", "x86_64", "linux-x86_64"),
+        ("win32", "AMD64", "windows-x86_64"),
+        ("linux", "aarch64", "any"),
+        ("darwin", "x86_64", "any"),
+    ],
+)
+def test_a_host_takes_its_own_packages_or_those_for_any(
+    monkeypatch: pytest.MonkeyPatch, system: str, machine: str, expected: str
+) -> None:
+    monkeypatch.setattr("sys.platform", system)
+    monkeypatch.setattr("platform.machine", lambda: machine)
+    assert host_platform() == expected

@@ -124,19 +124,21 @@ def enrol_request(token: str, *, version: str | None = "0.9", platform: str = "l
     )
 
 
-def poll_of(engine_id: str, *, now: datetime, version: str | None = "0.9", **changes: object) -> Poll:
-    """A poll; *changes* replace its fields."""
+def poll_of(engine_id: str, *, now: datetime, **changes: object) -> Poll:
+    """A poll of version 0.9; *changes* replace its fields, ``version`` given as a text or None."""
     poll = Poll(
         engine=engine_id,
         product=PRODUCT,
         platform="linux-x86_64",
-        version=None if version is None else Version.parse(version),
+        version=Version.parse("0.9"),
         state="IDLE",
         boot="boot-1",
         clock=now,
         updater_version="0.1",
         health=Health.GOOD,
     )
+    if changes.get("version") is not None:
+        changes["version"] = Version.parse(changes["version"])
     # dataclasses.replace takes any field by name; what does not fit fails in the test itself.
     return replace(poll, **changes)  # type: ignore[arg-type]
 

@@ -39,6 +39,8 @@ class RunningPortal:
             f'data_dir = "{folder / "data"}"',
             "[web]",
             f"workers = {workers}",
+            "[engines]",
+            "poll_s = 1",
             "[limits]",
             "upload_bytes = 1_000_000_000",
         ]

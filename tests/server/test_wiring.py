@@ -5,10 +5,10 @@ from pathlib import Path
 import pytest
 from sqlalchemy import text
 
+from engineshed_packages.locks import exclusive
 from engineshed_server.errors import SetupRefused
 from engineshed_server.services import releases
 from engineshed_server.settings import Settings
-from engineshed_server.storage.locks import locked
 from engineshed_server.wiring import open_portal, start_background
 from tests.server.portals import House, settings_for
 from tests.server.services.test_ingest_kills import Killed, kill_at
@@ -62,5 +62,5 @@ def test_a_serving_process_finishes_what_a_killed_ingest_left(house: House) -> N
 
 
 def test_a_serving_process_does_not_wait_for_an_ingest(house: House) -> None:
-    with locked(house.portal.folders.ingest_lock, wait_s=0):
+    with exclusive(house.portal.folders.ingest_lock, wait_s=0):
         start_background(house.portal).stop()

@@ -17,6 +17,7 @@ from engineshed_client.install.files import (
     Shape,
     copy_file,
     copy_link,
+    find_inside,
     remove_tree,
     sha256_no_follow,
     shape_of,
@@ -41,7 +42,9 @@ def carry(fs: FsOps, plan: Plan, staged: Path, live: Path | None) -> None:
     """
     stage = Stage(fs, staged, live)
     for path in plan.removed:
-        fs.remove_file(staged / path)
+        # Never through a link that an earlier run put above it.
+        if find_inside(staged, path) is not None:
+            fs.remove_file(staged / path)
     for one in plan.aside:
         _put_aside(fs, stage, one)
     for item in plan.items:
@@ -59,13 +62,13 @@ def carry(fs: FsOps, plan: Plan, staged: Path, live: Path | None) -> None:
 
 
 def _put_aside(fs: FsOps, stage: Stage, aside: Aside) -> None:
-    """Rename a default; when it is gone from its place, an earlier run has done it."""
-    path, beside = stage.folder / aside.entry.path, stage.folder / aside.destination
-    found = find_stat(beside)
+    """Rename a default, unless an earlier run has done it."""
+    beside = stage.folder / aside.destination
+    found = find_inside(stage.folder, aside.destination)
     if found is not None and shape_of(found) is Shape.FILE and sha256_no_follow(beside) == aside.entry.sha256:
         return
     stage.make_folder(aside.destination.rpartition("/")[0])
-    fs.replace(path, beside)
+    fs.replace(stage.folder / aside.entry.path, beside)
 
 
 def _place(fs: FsOps, stage: Stage, item: Item, owner: os.stat_result | None = None) -> None:
@@ -86,7 +89,7 @@ def _dress_folders(fs: FsOps, staged: Path, live: Path) -> None:
     """Folders look as the live ones of the same name; last, because they may forbid writing."""
     names = ["", *(one.relative for one in walk(staged) if one.shape is Shape.FOLDER)]
     for name in reversed(names):
-        status = find_stat(live / name)
+        status = find_inside(live, name)
         if status is not None and shape_of(status) is Shape.FOLDER:
             take_looks(fs, staged / name, Found(relative=name, path=live / name, status=status))
 

@@ -56,6 +56,21 @@ def shape_of(status: os.stat_result) -> Shape:
     return Shape.FILE if stat.S_ISREG(status.st_mode) else Shape.OTHER
 
 
+def find_inside(top: Path, relative: str) -> os.stat_result | None:
+    """What is at *relative* in the tree *top*; None when nothing is, or a part above it is no real folder.
+
+    Raises:
+        OSError: it cannot be told.
+    """
+    path = top
+    for part in relative.split("/")[:-1]:
+        path /= part
+        status = find_stat(path)
+        if status is None or shape_of(status) is not Shape.FOLDER:
+            return None
+    return find_stat(top / relative)
+
+
 def walk(top: Path, prefix: str = "") -> Iterator[Found]:
     """Everything below *top* in order of names, a folder before its content; links are not followed.
 

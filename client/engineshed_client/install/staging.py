@@ -18,7 +18,7 @@ from typing import Protocol
 
 from engineshed_client.errors import Refused
 from engineshed_client.fsops import FsOps, find_stat
-from engineshed_client.install.files import Shape, sha256_no_follow, shape_of, sync_folders
+from engineshed_client.install.files import Shape, find_inside, sha256_no_follow, shape_of, sync_folders
 from engineshed_client.install.trees import Tree
 from engineshed_packages.archive import Archive
 from engineshed_packages.digests import CHUNK_BYTES
@@ -119,7 +119,7 @@ class Stage:
     def _take_owner(self, relative: str) -> None:
         if self._live is None or self._owner is None:
             return
-        like = find_stat(self._live / relative)
+        like = find_inside(self._live, relative)
         if like is None or shape_of(like) is Shape.LINK:
             like = self._owner
         self._fs.take_owner(self.folder / relative, like)

@@ -6,6 +6,7 @@ carries the attempt out.
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -21,6 +22,8 @@ from engineshed_packages.ids import new_id
 from engineshed_packages.jsontext import Json
 from engineshed_packages.orders import Order
 from engineshed_packages.target import Target
+
+logger = logging.getLogger(__name__)
 
 
 def begin_update(context: Context, target: Target, *, order: Order, envelope: Mapping[str, Json]) -> Journal:
@@ -118,12 +121,21 @@ def _begin(context: Context, journal: Journal) -> Journal:
     _check_volume(context)
     journal = context.save(journal.moved(journal.state, context.now()))
     try:
-        write_begin(context, journal)
+        with client_boundary():
+            write_begin(context, journal)
     except ClientError:
-        context.journals.drop()
+        _take_back(context, journal)
         raise
     context.log.event(journal.attempt, journal.state.value)
     return journal
+
+
+def _take_back(context: Context, journal: Journal) -> None:
+    """Drop the journal of an attempt that could not begin; where it stays, the next recovery goes on."""
+    try:
+        context.journals.drop()
+    except ClientError as err:
+        logger.error("journal left", extra={"attempt": journal.attempt, "code": err.code})
 
 
 def write_begin(context: Context, journal: Journal) -> None:

@@ -33,11 +33,10 @@ OUTCOMES = {
 
 def committed(context: Context, journal: Journal) -> Result:
     """The new engine stays. Older versions than the administrator keeps go."""
-    _tidy(context, journal, clear_own_staged)
-    _tidy(context, journal, _clear_downloads)
-    _end(context, journal)
+    _sweep(context, journal)
     _tidy(context, journal, prune)
     _tidy(context, journal, _forgive)
+    _end(context, journal)
     context.journals.drop()
     return Event.DONE, journal
 

@@ -47,7 +47,7 @@ def starting(context: Context, journal: Journal) -> Result:
             "too-many-starts",
             f"{journal.goal.version} was started {journal.starts} times and did not become healthy",
         )
-    journal = replace(journal, starts=journal.starts + 1)
+    journal = context.save(replace(journal, starts=journal.starts + 1))
     try:
         context.supervisor.start()
     except TROUBLE as err:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 from pathlib import Path
 
-from engineshed_client.errors import client_boundary
+from engineshed_client.errors import EngineTrouble, client_boundary
 from engineshed_client.fsops import TEMPORARY_SUFFIX, find_stat
 from engineshed_client.install.files import Shape, shape_of
 from engineshed_client.reports.log_line import BEGIN, END, LogLine
@@ -50,8 +50,9 @@ def settle_beside(context: Context, attempt: str | None) -> None:
         for folder in (paths.update, paths.work, paths.outbox, paths.metadata, paths.update_log.parent):
             _remove_temporary(context, folder)
         for line in _begun(context, attempt):
+            _start_again(context, line)
             _report_interrupted(context, line)
-    context.log.close_open(attempt)
+        context.log.close_open(attempt)
 
 
 def _remove_temporary(context: Context, folder: Path) -> None:
@@ -73,6 +74,17 @@ def _begun(context: Context, attempt: str | None) -> tuple[LogLine, ...]:
         elif line.event == END:
             begun.pop(line.attempt, None)
     return tuple(begun.values())
+
+
+def _start_again(context: Context, begin: LogLine) -> None:
+    """Start the engine when it was stopped for an attempt whose journal is gone; its lines tell."""
+    lines = [line for line in context.log.read() if line.attempt == begin.attempt]
+    if not any(line.values.get("running") == "yes" for line in lines) or context.supervisor.is_running():
+        return
+    try:
+        context.supervisor.start()
+    except EngineTrouble as err:
+        logger.error("engine not started again", extra={"code": err.code, "reason": err.message})
 
 
 def _report_interrupted(context: Context, line: LogLine) -> None:

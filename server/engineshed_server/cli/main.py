@@ -70,8 +70,8 @@ def group() -> None:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; returns its exit code. *argv* without the program's name, None: the process' own."""
     try:
-        code = group.main(args=argv, prog_name=PROGRAM, standalone_mode=False)
-        return code if isinstance(code, int) else exits.DONE
+        result = group.main(args=argv, prog_name=PROGRAM, standalone_mode=False)
+        return result if isinstance(result, int) else exits.DONE
     except click.ClickException as err:
         err.show()
         return err.exit_code
@@ -86,7 +86,9 @@ def main(argv: Sequence[str] | None = None) -> int:
             talk(f"{PROGRAM}: {fault}")
         return exits.CONFIGURATION
     except (errors.ServerError, PackagesError) as err:
-        talk(f"{PROGRAM}: {err.message} [{err.code}]")
+        # of a refusal by a portal, its own code says more than the status
+        code = err.problem if isinstance(err, HttpRefused) and err.problem is not None else err.code
+        talk(f"{PROGRAM}: {err.message} [{code}]")
         return exit_code(err)
     except OSError as err:
         talk(f"{PROGRAM}: {err}")

@@ -7,6 +7,7 @@ The configuration file is named by ``--config``, else by ENGINESHED_CONFIG, else
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Callable
 from datetime import UTC, datetime
 from functools import wraps
@@ -106,7 +107,7 @@ def refuse_root(data_dir: Path) -> None:
 
     SQLite makes files beside its database; made by root they would lock the portal out.
     """
-    if os.geteuid() != 0 or not data_dir.exists():
+    if sys.platform == "win32" or os.geteuid() != 0 or not data_dir.exists():
         return
     owner = data_dir.stat().st_uid
     if owner != 0:

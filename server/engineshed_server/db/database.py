@@ -20,7 +20,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Engine, create_engine, event, text
 from sqlalchemy.engine import make_url
-from sqlalchemy.exc import ArgumentError, IntegrityError, InterfaceError, OperationalError
+from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError, InterfaceError, OperationalError
 from sqlalchemy.orm import Session
 
 from engineshed_server.errors import Raced, SetupRefused, TryLater
@@ -52,6 +52,11 @@ class Database:
         if self.engine.dialect.name == "sqlite":
             event.listen(self.engine, "connect", _prepare_sqlite)
             event.listen(self.engine, "begin", _begin_sqlite)
+        # PostgreSQL shows each statement another picture unless told; MariaDB and SQLite show one.
+        repeatable = (
+            {"isolation_level": "REPEATABLE READ"} if self.engine.dialect.name == "postgresql" else {}
+        )
+        self._reading = self.engine.execution_options(**repeatable)
         self._writing = self.engine.execution_options(**{_BEGIN: "BEGIN IMMEDIATE"})
 
     @contextmanager
@@ -72,7 +77,7 @@ class Database:
         Raises:
             TryLater: code ``database-unavailable``.
         """
-        with _boundary(), Session(self.engine, autoflush=False) as session:
+        with _boundary(), Session(self._reading, autoflush=False) as session:
             yield session
 
     @contextmanager
@@ -101,21 +106,29 @@ class Database:
         self.engine.dispose()
 
 
+# What databases say when two transactions stood in each other's way and one was ended: SQLSTATE of PostgreSQL
+# (serialization failure, deadlock), error numbers of MariaDB (deadlock, lock wait timeout).
+_LOST_STATES = frozenset({"40001", "40P01"})
+_LOST_NUMBERS = frozenset({1213, 1205})
+
+
+def _lost_a_race(err: DBAPIError) -> bool:
+    if isinstance(err, IntegrityError):
+        return True
+    number = err.orig.args[0] if err.orig is not None and err.orig.args else None
+    return getattr(err.orig, "sqlstate", None) in _LOST_STATES or number in _LOST_NUMBERS
+
+
 @contextmanager
 def _boundary() -> Iterator[None]:
     try:
         yield
-    except IntegrityError as err:
-        raise Raced(
-            "database-raced",
-            "another transaction took the same row first; nothing was written, try again",
-            retry_after_s=1,
-        ) from err
-    except (OperationalError, InterfaceError) as err:
-        raise TryLater(
-            "database-unavailable",
-            f"the database does not answer: {str(err.orig)[:200]}; nothing was written",
-        ) from err
+    except (IntegrityError, OperationalError, InterfaceError) as err:
+        if _lost_a_race(err):
+            message = "another transaction took the same row first; nothing was written, try again"
+            raise Raced("database-raced", message, retry_after_s=1) from err
+        message = f"the database does not answer: {str(err.orig)[:200]}; nothing was written"
+        raise TryLater("database-unavailable", message) from err
 
 
 # The driver's connection has no common type: Any is what SQLAlchemy hands out.

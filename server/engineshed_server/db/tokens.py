@@ -140,10 +140,18 @@ def _api_record(row: ApiTokenRow) -> ApiTokenRecord:
 
 def find_throttle(session: Session, source: str) -> Throttle | None:
     """The failed guesses of *source*."""
-    row = session.get(ThrottleRow, source)
+    return _throttle(session.get(ThrottleRow, source))
+
+
+def lock_throttle(session: Session, source: str) -> Throttle | None:
+    """The failed guesses of *source*, held until the transaction ends: no guess goes uncounted."""
+    return _throttle(session.get(ThrottleRow, source, with_for_update=True))
+
+
+def _throttle(row: ThrottleRow | None) -> Throttle | None:
     if row is None:
         return None
-    return Throttle(source=source, failures=row.failures, failed=row.failed, wait_until=row.wait_until)
+    return Throttle(source=row.source, failures=row.failures, failed=row.failed, wait_until=row.wait_until)
 
 
 def write_throttle(session: Session, throttle: Throttle) -> None:

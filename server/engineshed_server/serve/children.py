@@ -136,7 +136,7 @@ class Child:
             return None
         # Whatever the child had started must not go on beside its successor. The group is ended before
         # the child is reaped: until then nobody else can be given its number.
-        signal_group(self._process.pid, signal.SIGKILL)
+        end_group(self._process.pid)
         code = self._process.wait()
         self._process = None
         self._pause(now_s)
@@ -167,7 +167,7 @@ class Child:
     def kill(self) -> None:
         """End the child and all it started, at once, and reap it."""
         if self._process is not None:
-            signal_group(self._process.pid, signal.SIGKILL)
+            end_group(self._process.pid)
             code = self._process.wait()
             self._process = None
             logger.info("child stopped", extra={"child": self.plan.name, "returncode": code})
@@ -179,11 +179,11 @@ def _is_dead(pid: int) -> bool:
     return os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
 
 
-def signal_group(leader_pid: int, signal_number: int) -> None:
-    """Send *signal_number* to the process group of *leader_pid*; an empty group is no error."""
+def end_group(leader_pid: int) -> None:
+    """Kill every process in the group of *leader_pid*; an empty group is no error."""
     if sys.platform == "linux":
         try:
-            os.killpg(leader_pid, signal_number)
+            os.killpg(leader_pid, signal.SIGKILL)
         except ProcessLookupError:
             return
 

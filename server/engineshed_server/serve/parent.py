@@ -47,7 +47,7 @@ def run(plans: Sequence[ChildPlan], *, drain_s: float = DRAIN_S) -> int:
     before = signal.pthread_sigmask(signal.SIG_BLOCK, waited_for)
     children = [Child(plan, spawn) for plan in plans]
     try:
-        return _Watch(children, waited_for).run(drain_s)
+        return _Watch(children, waited_for, passed_on=signal.SIGHUP).run(drain_s)
     finally:
         for child in children:
             child.kill()
@@ -76,9 +76,12 @@ def main(argv: Sequence[str]) -> int:
 
 
 class _Watch:
-    def __init__(self, children: Sequence[Child], waited_for: set[signal.Signals]) -> None:
+    def __init__(
+        self, children: Sequence[Child], waited_for: set[signal.Signals], *, passed_on: signal.Signals
+    ) -> None:
         self._children = children
         self._waited_for = waited_for
+        self._passed_on = passed_on
 
     def run(self, drain_s: float) -> int:
         while True:
@@ -90,8 +93,8 @@ class _Watch:
                 logger.info("draining", extra={"signal": received, "drain_s": drain_s})
                 self._drain(drain_s)
                 return exits.DONE
-            if received is not None and received != signal.SIGCHLD:
-                self._tell(received)
+            if received == self._passed_on:
+                self._tell(self._passed_on)
             codes = [child.reap(time.monotonic()) for child in self._children]
             if exits.CONFIGURATION in codes:
                 self._drain(drain_s)

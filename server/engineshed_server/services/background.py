@@ -31,8 +31,8 @@ class Background:
         self._stopping = threading.Event()
         self.failures = 0
         self._threads = [
-            self._thread("generation-watch", self._watch, WATCH_EVERY_S),
-            self._thread("presence-flush", self._flush, FLUSH_EVERY_S),
+            self._thread("generation-watch", self._watch, every_s=WATCH_EVERY_S),
+            self._thread("presence-flush", self._flush, every_s=FLUSH_EVERY_S),
         ]
         for thread in self._threads:
             thread.start()
@@ -47,7 +47,7 @@ class Background:
         except ServerError as err:
             logger.warning("heartbeats lost at the end", extra={"code": err.code})
 
-    def _thread(self, name: str, turn: Callable[[], None], every_s: float) -> threading.Thread:
+    def _thread(self, name: str, turn: Callable[[], None], *, every_s: float) -> threading.Thread:
         return threading.Thread(target=self._loop, args=(name, turn, every_s), name=name, daemon=True)
 
     def _loop(self, name: str, turn: Callable[[], None], every_s: float) -> None:

@@ -19,6 +19,7 @@ from engineshed_server.db.audit import add_audit
 from engineshed_server.db.database import Session
 from engineshed_server.errors import NotAuthenticated, Refused, TryLater
 from engineshed_server.services.portal import REPOSITORY, Portal
+from engineshed_server.services.racing import run_again_when_raced
 from engineshed_server.services.secret_texts import hash_secret, new_secret
 
 MAX_USES = 100_000
@@ -51,16 +52,7 @@ def create_enrol_token(
     Raises:
         Refused: code ``enrol-token-terms``.
     """
-    if not _GROUP.fullmatch(group):
-        raise Refused(
-            "enrol-token-terms", f"{group[:80]!r} names no group: expected a-z, 0-9 and inner . _ -"
-        )
-    if not 1 <= uses <= MAX_USES or not 1 <= expires_s <= MAX_EXPIRES_S:
-        raise Refused(
-            "enrol-token-terms",
-            f"found {uses} uses and {expires_s} seconds, expected 1 to {MAX_USES} uses "
-            f"and 1 to {MAX_EXPIRES_S} seconds",
-        )
+    _check_terms(group, uses, expires_s=expires_s)
     secret, token_id, expires = new_secret("join"), new_id("tok"), now + timedelta(seconds=expires_s)
     record = tokens.EnrolTokenRecord(
         token_id=token_id,
@@ -89,6 +81,19 @@ def create_enrol_token(
     return EnrolToken(token_id=token_id, line=line, group=group, uses=uses, expires=expires)
 
 
+def _check_terms(group: str, uses: int, *, expires_s: int) -> None:
+    if not _GROUP.fullmatch(group):
+        raise Refused(
+            "enrol-token-terms", f"{group[:80]!r} names no group: expected a-z, 0-9 and inner . _ -"
+        )
+    if not 1 <= uses <= MAX_USES or not 1 <= expires_s <= MAX_EXPIRES_S:
+        raise Refused(
+            "enrol-token-terms",
+            f"found {uses} uses and {expires_s} seconds, expected 1 to {MAX_USES} uses "
+            f"and 1 to {MAX_EXPIRES_S} seconds",
+        )
+
+
 def enrol(portal: Portal, request: EnrolRequest, *, address: str, now: datetime) -> EnrolAnswer:
     """Give the host at *address* an engine's identity for a valid token.
 
@@ -98,23 +103,10 @@ def enrol(portal: Portal, request: EnrolRequest, *, address: str, now: datetime)
     """
     source = f"enrol:{address}"[:200]
     _check_wait(portal, source, now=now)
-    secret, engine_id = new_secret("engine"), new_id("eng")
-    with portal.database.write() as session:
-        joined = tokens.consume_enrol_token(session, hash_secret(request.token), now=now)
-        found = tokens.find_enrol_token(session, hash_secret(request.token))
-        if joined and found is not None:
-            engines.add_engine(
-                session, _new_engine(request, engine_id, group=found.group, secret=secret, now=now)
-            )
-            details = {"token": found.token_id, "group": found.group, "host_name": request.host_name}
-            add_audit(session, "engine-enrolled", subject=engine_id, actor=address, now=now, details=details)
-        else:
-            # Counted in this transaction and raised after it: a failure must not roll its own count back.
-            _count_failure(session, source, now=now)
-            subject = "unknown token" if found is None else found.token_id
-            add_audit(session, "enrolment-failed", subject=subject, actor=address, now=now)
-    if not joined or found is None:
-        raise _why(found, now=now)
+    secret = new_secret("engine")
+    engine_id = run_again_when_raced(lambda: _join(portal, request, source=source, secret=secret, now=now))
+    if isinstance(engine_id, NotAuthenticated):
+        raise engine_id
     identity = portal.identity
     return EnrolAnswer(
         portal=identity.portal_id,
@@ -125,6 +117,29 @@ def enrol(portal: Portal, request: EnrolRequest, *, address: str, now: datetime)
         repository=REPOSITORY,
         poll_s=portal.settings.poll_s,
     )
+
+
+def _join(
+    portal: Portal, request: EnrolRequest, *, source: str, secret: str, now: datetime
+) -> str | NotAuthenticated:
+    """The new engine's id, or why there is none.
+
+    The refusal is returned and not raised: raised in here it would roll back its own count.
+    """
+    token_hash, engine_id, actor = hash_secret(request.token), new_id("eng"), source.partition(":")[2]
+    with portal.database.write() as session:
+        joined = tokens.consume_enrol_token(session, token_hash, now=now)
+        found = tokens.find_enrol_token(session, token_hash)
+        if joined and found is not None:
+            engine = _new_engine(request, engine_id, group=found.group, secret=secret, now=now)
+            engines.add_engine(session, engine)
+            details = {"token": found.token_id, "group": found.group, "host_name": request.host_name}
+            add_audit(session, "engine-enrolled", subject=engine_id, actor=actor, now=now, details=details)
+            return engine_id
+        _count_failure(session, source, now=now)
+        subject = "unknown token" if found is None else found.token_id
+        add_audit(session, "enrolment-failed", subject=subject, actor=actor, now=now)
+        return _why(found, now=now)
 
 
 def _new_engine(
@@ -175,7 +190,7 @@ def _check_wait(portal: Portal, source: str, *, now: datetime) -> None:
 
 def _count_failure(session: Session, source: str, *, now: datetime) -> None:
     tokens.forget_throttles(session, before=now - FORGET_AFTER)
-    before = tokens.find_throttle(session, source)
+    before = tokens.lock_throttle(session, source)
     failures = 1 if before is None or before.failed < now - FORGET_AFTER else before.failures + 1
     # 0, 0, 0, 0, 0, 1, 2, 4, … seconds: a script is slowed down, a person is not.
     wait_s = 0 if failures <= FREE_FAILURES else min(2 ** min(failures - FREE_FAILURES - 1, 30), MAX_WAIT_S)

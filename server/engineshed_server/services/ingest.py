@@ -15,7 +15,8 @@ metadata still lists their digest, and a notice says so. The same bundle twice c
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -23,17 +24,18 @@ from pathlib import Path
 from engineshed_packages.archive import Archive, open_archive
 from engineshed_packages.bundle import Bundle, VerifiedBundle
 from engineshed_packages.digests import Digester
+from engineshed_packages.errors import Conflict as LockConflict
+from engineshed_packages.locks import exclusive
 from engineshed_packages.manifest import check_package
 from engineshed_packages.metadata import View
 from engineshed_packages.sources import TARGETS_FOLDER, Source
 from engineshed_packages.target import Target
 from engineshed_server.db import releases
-from engineshed_server.errors import Conflict, Refused, format_boundary
+from engineshed_server.errors import Conflict, Refused, TryLater, format_boundary
 from engineshed_server.services import publishing
 from engineshed_server.services.portal import Portal
 from engineshed_server.services.publishing import StoredPackage
 from engineshed_server.storage.disk import disk_errors
-from engineshed_server.storage.locks import locked
 
 PUBLISHED = "published"
 UNCHANGED = "unchanged"
@@ -89,23 +91,12 @@ def ingest_bundle(
         Refused: it is not genuine or not sound; the codes are the format's (``archive-…``,
             ``metadata-…``, ``content-mismatch``, ``package-mismatch``, …).
         Conflict: code ``release-other-bytes``.
-        TryLater: ``ingest-busy``, ``disk-full``, ``database-unavailable``.
+        TryLater: ``ingest-busy``, ``disk-full``, ``storage-failed``, ``database-unavailable``.
     """
-    with format_boundary(), disk_errors(), locked(portal.folders.ingest_lock, wait_s=LOCK_WAIT_S):
+    with format_boundary(), disk_errors(), _alone(portal, wait_s=LOCK_WAIT_S):
         portal.blobs.sweep()
         healed = publishing.heal(portal, now=now, reached=reached)
-        with open_archive(path) as archive:
-            bundle = Bundle(archive)
-            verified = bundle.verify(
-                cache=portal.folders.trust,
-                trusted_root=portal.identity.root,
-                now=now,
-                seen=publishing.seen_so_far(portal),
-            )
-            reached("verified")
-            known = _known_packages(portal, verified.view)
-            left_out = _unlisted(archive, verified.view)
-            stored = _store(portal, bundle.source, verified.packages, known=known, reached=reached)
+        verified, stored, left_out = _verify_and_store(portal, path, now=now, reached=reached)
         added_metadata = portal.metadata.lacks(verified.view.files)
         publishing.record(portal, stored, actor=actor, now=now)
         reached("recorded")
@@ -126,8 +117,43 @@ def recover(portal: Portal, *, now: datetime) -> None:
     Raises:
         TryLater: ``ingest-busy``: somebody is ingesting, and so recovering, at this moment.
     """
-    with format_boundary(), disk_errors(), locked(portal.folders.ingest_lock, wait_s=0):
+    with format_boundary(), disk_errors(), _alone(portal, wait_s=0):
         publishing.heal(portal, now=now, reached=_nothing)
+
+
+def _verify_and_store(
+    portal: Portal, path: Path, *, now: datetime, reached: Callable[[str], None]
+) -> tuple[VerifiedBundle, tuple[StoredPackage, ...], tuple[str, ...]]:
+    """What the bundle is worth, its packages that have no row yet, and the names that were left out."""
+    with open_archive(path) as archive:
+        bundle = Bundle(archive)
+        verified = bundle.verify(
+            cache=portal.folders.trust,
+            trusted_root=portal.identity.root,
+            now=now,
+            seen=publishing.seen_so_far(portal),
+        )
+        reached("verified")
+        known = _known_packages(portal, verified.view)
+        left_out = _unlisted(archive, verified.view)
+        stored = _store(portal, bundle.source, packages=verified.packages, known=known, reached=reached)
+        return verified, stored, left_out
+
+
+@contextmanager
+def _alone(portal: Portal, *, wait_s: float) -> Iterator[None]:
+    """Hold the ingest lock; nobody else verifies, stores or publishes meanwhile.
+
+    Raises:
+        TryLater: code ``ingest-busy``.
+    """
+    with ExitStack() as stack:
+        try:
+            stack.enter_context(exclusive(portal.folders.ingest_lock, wait_s=wait_s))
+        except LockConflict as err:
+            message = "another bundle is being ingested; nothing was changed, try again"
+            raise TryLater("ingest-busy", message, retry_after_s=10) from err
+        yield
 
 
 def _known_packages(portal: Portal, view: View) -> dict[str, releases.PackageRecord]:
@@ -180,8 +206,8 @@ def _unlisted(archive: Archive, view: View) -> tuple[str, ...]:
 def _store(
     portal: Portal,
     source: Source,
-    packages: Sequence[Target],
     *,
+    packages: Sequence[Target],
     known: dict[str, releases.PackageRecord],
     reached: Callable[[str], None],
 ) -> tuple[StoredPackage, ...]:
@@ -195,14 +221,14 @@ def _store(
             if here is not None and whole:
                 _prove(target, pieces)
             else:
-                sha1 = _receive(portal, target, pieces)
+                sha1 = _receive(portal, target, pieces=pieces)
                 if here is None:
                     stored.append(StoredPackage(target=target, sha1=sha1))
         reached("stored")
     return tuple(stored)
 
 
-def _receive(portal: Portal, target: Target, pieces: Iterable[bytes]) -> str:
+def _receive(portal: Portal, target: Target, *, pieces: Iterable[bytes]) -> str:
     with portal.blobs.receive(pieces, sha256=target.sha256, length_bytes=target.length_bytes) as blob:
         with open_archive(blob.path) as package:
             check_package(package, target)

@@ -10,13 +10,16 @@ from __future__ import annotations
 
 import json
 import threading
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
+from functools import partial
 
 from engineshed_packages.protocol import Poll
 from engineshed_server.db import engines
 from engineshed_server.db.database import Database
 from engineshed_server.errors import ServerError
+from engineshed_server.services.racing import run_again_when_raced
 
 MAX_PER_TRANSACTION = 500  # a writing transaction stays short: orders and reports wait for it on SQLite
 
@@ -57,11 +60,13 @@ class Presence:
             TryLater: the database is away; nothing is lost but the time.
         """
         with self._lock:
-            waiting, self._waiting = list(self._waiting.values()), {}
+            # In one order in every process: two that write the same engines do not block each other.
+            waiting = sorted(self._waiting.values(), key=lambda presence: presence.engine_id)
+            self._waiting = {}
         for start in range(0, len(waiting), MAX_PER_TRANSACTION):
+            part = waiting[start : start + MAX_PER_TRANSACTION]
             try:
-                with database.write() as session:
-                    engines.write_presences(session, waiting[start : start + MAX_PER_TRANSACTION])
+                run_again_when_raced(partial(_write, database, part))
             except ServerError:
                 for presence in waiting[start:]:
                     self._put(presence)
@@ -79,3 +84,8 @@ class Presence:
             if newer.attributes is None and older.attributes is not None:
                 newer = replace(newer, attributes=older.attributes)
             self._waiting[presence.engine_id] = newer
+
+
+def _write(database: Database, presences: Sequence[engines.Presence]) -> None:
+    with database.write() as session:
+        engines.write_presences(session, presences)

@@ -82,7 +82,7 @@ def publish(
     portal.metadata.write_timestamp(view.files)
     reached("timestamp-written")
     with portal.database.write() as session:
-        visible = _publish_rows(session, portal.repository, view, actor=actor, now=now)
+        visible = _publish_rows(session, portal.repository, view=view, actor=actor, now=now)
     portal.snapshot.refresh()
     reached("published")
     MetadataCache(portal.folders.trust).keep(view.files)
@@ -116,7 +116,7 @@ def heal(portal: Portal, *, now: datetime, reached: Callable[[str], None]) -> tu
 
 
 def _publish_rows(
-    session: Session, repository: str, view: View, *, actor: str, now: datetime
+    session: Session, repository: str, *, view: View, actor: str, now: datetime
 ) -> tuple[Target, ...]:
     listed = {target.path: target for target in view.targets}
     visible: list[Target] = []

@@ -11,7 +11,7 @@ from datetime import datetime
 from engineshed_packages.protocol import Report, ReportAnswer
 from engineshed_server.db import engines, orders, reports
 from engineshed_server.db.audit import add_audit
-from engineshed_server.errors import NotAllowed
+from engineshed_server.errors import NotAllowed, NotAuthenticated
 from engineshed_server.services.portal import Portal
 from engineshed_server.services.racing import run_again_when_raced
 
@@ -25,6 +25,7 @@ def record_report(portal: Portal, engine_id: str, *, report: Report, now: dateti
 
     Raises:
         NotAllowed: code ``engine-mismatch``: the report is another engine's.
+        NotAuthenticated: code ``engine-unknown``.
         TryLater: the database is away.
     """
     if report.engine != engine_id:
@@ -37,6 +38,8 @@ def record_report(portal: Portal, engine_id: str, *, report: Report, now: dateti
 
 def _record(portal: Portal, report: Report, *, now: datetime) -> bool:
     with portal.database.write() as session:
+        if engines.lock_engine(session, report.engine) is None:
+            raise NotAuthenticated("engine-unknown", f"engine {report.engine} is not enrolled on this portal")
         if not reports.add_report(session, report, now=now):
             return False
         if report.order is not None:

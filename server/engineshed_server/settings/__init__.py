@@ -109,11 +109,11 @@ def _build(values: Mapping[str, Value], origins: Mapping[str, str]) -> Settings:
         poll_s=int(values["engines.poll_s"]),
         access_token_s=int(values["engines.access_token_s"]),
         log_level=str(values["log.level"]),
-        lines=tuple(_line(field, values[field.name], origins[field.name]) for field in FIELDS),
+        lines=tuple(_line(field, values[field.name], origin=origins[field.name]) for field in FIELDS),
     )
 
 
-def _line(field: Field, value: Value, origin: str) -> SettingLine:
+def _line(field: Field, value: Value, *, origin: str) -> SettingLine:
     text = str(value)
     return SettingLine(name=field.name, value=text if field.hide is None else field.hide(text), origin=origin)
 

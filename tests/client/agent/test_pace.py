@@ -33,7 +33,10 @@ def test_a_short_retry_after_does_not_undo_the_doubling() -> None:
 def test_what_failed_rests() -> None:
     rests = Rests()
     rests.failed("a", 100)
-    assert (rests.is_resting("a", 100 + FIRST_REST_S - 1), rests.is_resting("a", 100 + FIRST_REST_S)) == (True, False)
+    assert (rests.is_resting("a", 100 + FIRST_REST_S - 1), rests.is_resting("a", 100 + FIRST_REST_S)) == (
+        True,
+        False,
+    )
 
 
 def test_what_fails_again_rests_twice_as_long() -> None:

@@ -28,7 +28,9 @@ def test_a_poll_the_portal_did_not_take_has_told_nothing(joined: JoinedBase) -> 
     from tests.faulty_http import answers
 
     poller = joined.parts().poller
-    joined.portal.server.at("/api/v1/poll", answers.status(500), answers.json(joined.portal.no_news().to_bytes()))
+    joined.portal.server.at(
+        "/api/v1/poll", answers.status(500), answers.json(joined.portal.no_news().to_bytes())
+    )
     with pytest.raises(Exception, match="500"):
         poller.poll(State.IDLE, None)
     poller.poll(State.IDLE, None)

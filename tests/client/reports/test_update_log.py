@@ -175,13 +175,12 @@ def test_without_a_system_log_nothing_fails(paths: Paths) -> None:
 
 
 def test_each_line_is_synchronised(paths: Paths) -> None:
-    class Watched(FsOps):
-        effects: list[str] = []
+    effects = []
 
+    class Watched(FsOps):
         def announce(self, effect: str, path: Path) -> None:
             if path == paths.update_log:
-                self.effects.append(effect)
+                effects.append(effect)
 
-    fs = Watched()
-    make_log(paths, fs).event("att_a", "STATE")
-    assert fs.effects == ["open", "write", "sync"]
+    make_log(paths, Watched()).event("att_a", "STATE")
+    assert effects == ["open", "write", "sync"]

@@ -81,7 +81,8 @@ def test_the_engine_leads_a_session_of_its_own(engine: LittleEngine) -> None:
 
 def test_the_engine_outlives_the_updater_that_started_it(engine: LittleEngine) -> None:
     code = (
-        "import sys; from pathlib import Path; from tests.client.little_engine import LittleEngine, wait_until\n"
+        "import sys; from pathlib import Path\n"
+        "from tests.client.little_engine import LittleEngine, wait_until\n"
         "engine = LittleEngine(Path(sys.argv[1])); engine.supervisor().start()\n"
         "wait_until(lambda: 'up' in engine.output)"
     )
@@ -207,7 +208,8 @@ def test_a_process_that_has_a_shipped_file_open_is_named(engine: LittleEngine) -
 def test_a_process_that_has_a_shipped_file_mapped_is_the_engine(engine: LittleEngine) -> None:
     part = engine.paths.engine / "lib" / "part.txt"
     code = (
-        "import mmap, sys, time\nwith open(sys.argv[1]) as f: m = mmap.mmap(f.fileno(), 0, prot=mmap.PROT_READ)\n"
+        "import mmap, sys, time\n"
+        "with open(sys.argv[1]) as f: m = mmap.mmap(f.fileno(), 0, prot=mmap.PROT_READ)\n"
         "print('up', flush=True); time.sleep(600)"
     )
     with subprocess.Popen([sys.executable, "-c", code, str(part)], stdout=subprocess.PIPE) as holder:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from engineshed_server.serve.children import Backoff, Child, ChildPlan, signal_group, spawn
+from engineshed_server.serve.children import Backoff, Child, ChildPlan, end_group, spawn
 from tests.server.serve.processes import processes_of, wait_until
 
 
@@ -65,7 +65,7 @@ def test_what_a_dead_child_had_started_is_ended_with_it(tmp_path: Path) -> None:
     wait_until(lambda: not processes_of(tmp_path), "what the child started is gone")
 
 
-def test_signalling_an_empty_group_is_no_error() -> None:
+def test_ending_an_empty_group_is_no_error() -> None:
     process = subprocess.Popen([sys.executable, "-c", ""], process_group=0)
     process.wait()
-    signal_group(process.pid, signal.SIGTERM)
+    end_group(process.pid)

@@ -35,9 +35,11 @@ def claims(**changes: object) -> dict[str, object]:
     return {name: value for name, value in {**good, **changes}.items() if value is not None}
 
 
-def forged(header: dict[str, object] | None = None, *, key: bytes = KEY, **changes: object) -> str:
+def forged(
+    changes: dict[str, object] | None = None, *, header: dict[str, object] | None = None, key: bytes = KEY
+) -> str:
     """A token signed as ours with anything in it; written here, so that no library stands in the way."""
-    parts = [{"alg": "HS256", "typ": TYPE, **(header or {})}, claims(**changes)]
+    parts = [{"alg": "HS256", "typ": TYPE, **(header or {})}, claims(**(changes or {}))]
     text = b".".join(base64.urlsafe_b64encode(json.dumps(part).encode()).rstrip(b"=") for part in parts)
     signature = base64.urlsafe_b64encode(hmac.new(key, text, hashlib.sha256).digest()).rstrip(b"=")
     return (text + b"." + signature).decode()
@@ -74,7 +76,7 @@ def test_a_token_remembered_as_good_still_expires(tokens: AccessTokens) -> None:
 
 @pytest.mark.parametrize("algorithm", ["none", "None", "NONE", ""])
 def test_an_unsigned_token_is_refused(tokens: AccessTokens, algorithm: str) -> None:
-    header, payload, _ = forged({"alg": algorithm}).split(".")
+    header, payload, _ = forged(header={"alg": algorithm}).split(".")
     assert refused(tokens, f"{header}.{payload}.") == "access-token-refused"
 
 
@@ -98,7 +100,7 @@ def test_another_portals_key_is_refused(tokens: AccessTokens) -> None:
 
 @pytest.mark.parametrize("kind", ["JWT", "engineshed-licence+jwt", "", None, 1])
 def test_a_token_of_another_kind_is_refused(tokens: AccessTokens, kind: object) -> None:
-    assert refused(tokens, forged({"typ": kind})) == "access-token-refused"
+    assert refused(tokens, forged(header={"typ": kind})) == "access-token-refused"
 
 
 @pytest.mark.parametrize(
@@ -125,16 +127,16 @@ def test_a_token_of_another_kind_is_refused(tokens: AccessTokens, kind: object) 
 def test_a_claim_that_is_not_as_we_write_it_is_refused(
     tokens: AccessTokens, changes: dict[str, object]
 ) -> None:
-    assert refused(tokens, forged(**changes)) == "access-token-refused"
+    assert refused(tokens, forged(changes)) == "access-token-refused"
 
 
 @pytest.mark.parametrize("name", ["iss", "aud", "sub", "iat", "exp"])
 def test_a_token_without_one_of_its_claims_is_refused(tokens: AccessTokens, name: str) -> None:
-    assert refused(tokens, forged(**{name: None})) == "access-token-refused"
+    assert refused(tokens, forged({name: None})) == "access-token-refused"
 
 
 def test_an_oversized_token_is_refused_before_it_is_read(tokens: AccessTokens) -> None:
-    assert refused(tokens, forged(padding="x" * 3000)) == "access-token-too-large"
+    assert refused(tokens, forged({"padding": "x" * 3000})) == "access-token-too-large"
 
 
 @pytest.mark.parametrize("token", ["", "a", "a.b", "a.b.c", "..", "a.b.c.d", "\x00.\x00.\x00", "{}.{}.{}"])
@@ -149,7 +151,7 @@ def test_a_token_that_is_no_ascii_is_refused(tokens: AccessTokens) -> None:
 def test_an_altered_token_is_refused(tokens: AccessTokens) -> None:
     token = tokens.issue(ENGINE, lifetime_s=60, now=NOW)
     header, _, signature = token.split(".")
-    payload = forged(sub=derived_id("eng", "two")).split(".")[1]
+    payload = forged({"sub": derived_id("eng", "two")}).split(".")[1]
     assert refused(tokens, f"{header}.{payload}.{signature}") == "access-token-refused"
 
 

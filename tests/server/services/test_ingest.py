@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from engineshed_packages.locks import exclusive
 from engineshed_packages.metadata import open_view
 from engineshed_packages.releases import ReleaseChange, ReleaseTerms
 from engineshed_packages.repository import Repository
@@ -16,7 +17,6 @@ from engineshed_packages.versions import Version
 from engineshed_server.errors import Conflict, ServerError, TryLater
 from engineshed_server.services import ingest, releases
 from engineshed_server.services.ingest import Ingested, IngestedRelease
-from engineshed_server.storage.locks import locked
 from tests.server.portals import House
 from tests.vendor import PRODUCT, Vendor
 
@@ -204,7 +204,7 @@ def test_who_waits_too_long_for_another_ingest_is_told_to_come_again(
 ) -> None:
     house.vendor.release("1.0.0")
     monkeypatch.setattr(ingest, "LOCK_WAIT_S", 0.0)
-    with locked(house.portal.folders.ingest_lock, wait_s=0), pytest.raises(TryLater) as caught:
+    with exclusive(house.portal.folders.ingest_lock, wait_s=0), pytest.raises(TryLater) as caught:
         house.ingest("1.0.0")
     assert caught.value.code == "ingest-busy"
 

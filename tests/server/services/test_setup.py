@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 
 from engineshed_packages.order_keys import load_order_signer
+from engineshed_server.db import portal as portal_rows
 from engineshed_server.db import schema
 from engineshed_server.db.database import Database
 from engineshed_server.errors import SetupRefused
-from engineshed_server.services import setup
 from engineshed_server.services.setup import initialise
 from engineshed_server.storage.folders import Folders
 from engineshed_server.wiring import open_portal
@@ -67,7 +67,7 @@ def test_an_init_that_was_killed_before_its_end_may_run_again(
     def killed(*arguments: object, **options: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(setup.portal_rows, "add_portal", killed)
+    monkeypatch.setattr(portal_rows, "add_portal", killed)
     with pytest.raises(KeyboardInterrupt):
         initialise(settings, root=root, now=NOW)
     monkeypatch.undo()

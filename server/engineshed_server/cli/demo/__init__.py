@@ -2,29 +2,18 @@
 
 from __future__ import annotations
 
-import signal
-import time
-from types import FrameType
-
 import click
 
 from engineshed_packages import exits
 from engineshed_server.cli.demo.cast import PortalSide
+from engineshed_server.cli.demo.pausing import Ended, block_endings, pause
 from engineshed_server.cli.demo.screen import Screen
-from engineshed_server.cli.demo.stage import ENDING_SIGNALS, DemoFailed, Stage
+from engineshed_server.cli.demo.stage import DemoFailed, Stage
 from engineshed_server.cli.demo.story import play
 from engineshed_server.cli.output import talk
 
 INTERRUPTED = 130
 LOOK_S = 1.0
-
-
-class _Ended(BaseException):
-    """A signal asks the demo to end."""
-
-
-def _end(number: int, frame: FrameType | None) -> None:
-    raise _Ended
 
 
 @click.command()
@@ -35,8 +24,7 @@ def demo(once: bool) -> int:
     A portal, throw-away vendor keys, a sample engine and its updater: 1.0.0 is installed, 1.1.0 published,
     and the updater brings the engine there. Nothing is left behind. Exit code 1 when a step failed.
     """
-    for number in ENDING_SIGNALS:
-        signal.signal(number, _end)
+    block_endings()
     screen = Screen()
     played = False
     try:
@@ -50,7 +38,7 @@ def demo(once: bool) -> int:
             except DemoFailed as err:
                 _show_failure(err, stage)
                 return exits.FAILED
-    except _Ended:
+    except Ended:
         return exits.DONE if played else INTERRUPTED
     return exits.DONE
 
@@ -66,7 +54,7 @@ def _stay(portal: PortalSide, screen: Screen) -> None:
         ]
     )
     while True:
-        time.sleep(LOOK_S)
+        pause(LOOK_S)
         portal.check_alive()
 
 

@@ -14,6 +14,7 @@ from typing import TypeVar
 from engineshed_packages.errors import PackagesError, Unavailable
 from engineshed_packages.jsontext import Json, read_object
 from engineshed_packages.transport import HttpClient
+from engineshed_server.cli.demo.pausing import pause
 from engineshed_server.cli.demo.stage import DemoFailed, Stage
 from engineshed_server.serve.listening import address_of, listen
 
@@ -30,12 +31,13 @@ def wait_for(look: Callable[[], T | None], what: str) -> T:
 
     Raises:
         DemoFailed: it found nothing for forty seconds.
+        Ended: a signal came meanwhile.
     """
     deadline_s = time.monotonic() + PATIENCE_S
     while (found := look()) is None:
         if time.monotonic() > deadline_s:
             raise DemoFailed(f"waited {PATIENCE_S:.0f} s in vain: {what}")
-        time.sleep(LOOK_S)
+        pause(LOOK_S)
     return found
 
 

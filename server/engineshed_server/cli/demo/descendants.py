@@ -30,16 +30,14 @@ def adopt_orphans() -> None:
 
 def end_descendants() -> None:
     """Ask all that runs below this process to end; after ten seconds end it by force."""
+    if sys.platform == "win32":
+        return
     _signal_all(signal.SIGTERM)
     deadline_s = time.monotonic() + GENTLY_S
     while _living():
         if time.monotonic() > deadline_s:
-            _signal_all(_force())
+            _signal_all(signal.SIGKILL)
         time.sleep(LOOK_S)
-
-
-def _force() -> signal.Signals:
-    return signal.SIGKILL if sys.platform != "win32" else signal.SIGTERM
 
 
 def _signal_all(number: signal.Signals) -> None:

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 import click
 
 from engineshed_packages.jsontext import escape_controls
+from engineshed_server.cli.demo.pausing import Ended
 
 TEXT_CHARS = 60
 
@@ -39,6 +40,9 @@ class Screen:
             click.echo(line + " …", nl=False)
         try:
             yield
+        except Ended:
+            self._finish(line, self._styled("ended", "yellow"))
+            raise
         except BaseException:
             self._finish(line, self._styled("failed", "red"))
             raise

@@ -9,23 +9,23 @@ from __future__ import annotations
 
 import os
 import shutil
-import signal
 import socket
 import subprocess
-import sys
 import sysconfig
 import tempfile
+import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Self
+from typing import IO, Self
 
 from engineshed_server.cli.demo.descendants import adopt_orphans, end_descendants
+from engineshed_server.cli.demo.pausing import pause
 from engineshed_server.errors import ServerError
 from engineshed_server.serve.children import dying_with_us
 
 COMMAND_S = 60.0
 SHOWN_LINES = 15
-ENDING_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+LOOK_S = 0.02
 
 
 class DemoFailed(ServerError):
@@ -56,16 +56,10 @@ class Stage:
 
     def __enter__(self) -> Self:
         adopt_orphans()
-        if sys.platform == "linux":
-            # A signal between making the folder and remembering it would leave it behind.
-            before = signal.pthread_sigmask(signal.SIG_BLOCK, ENDING_SIGNALS)
-            self._folder = Path(tempfile.mkdtemp(prefix="engineshed-demo-"))
-            signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        self._folder = Path(tempfile.mkdtemp(prefix="engineshed-demo-"))
         return self
 
     def __exit__(self, *_: object) -> None:
-        for number in ENDING_SIGNALS:
-            signal.signal(number, signal.SIG_IGN)  # nothing may interrupt the clearing up
         end_descendants()
         for reserved in self._reserved:
             reserved.close()
@@ -90,39 +84,53 @@ class Stage:
 
         Raises:
             DemoFailed: its exit code was not 0, or it took more than a minute.
+            Ended: a signal came meanwhile.
         """
-        try:
-            done = subprocess.run(
-                _command(words),
-                input=stdin,
-                capture_output=True,
-                text=True,
-                timeout=COMMAND_S,
-                env=_environment(),
-                cwd=self.folder,
-                process_group=0,
-                preexec_fn=dying_with_us(),
-            )
-        except subprocess.TimeoutExpired as err:
-            raise DemoFailed(f"{_shown(words)} did not end within {COMMAND_S:.0f} s") from err
-        if done.returncode != 0:
-            raise DemoFailed(f"{_shown(words)} ended with {done.returncode}:\n{last_lines(done.stderr)}")
-        return done.stdout
+        with tempfile.TemporaryFile(dir=self.folder) as said, tempfile.TemporaryFile(dir=self.folder) as talk:
+            process = self._spawn(words, stdin=subprocess.PIPE, stdout=said, stderr=talk)
+            if process.stdin is not None:
+                with process.stdin as pipe:
+                    pipe.write(stdin.encode("utf-8"))
+            self._wait(process, words)
+            if process.returncode != 0:
+                shown = last_lines(_read(talk))
+                raise DemoFailed(f"{_shown(words)} ended with {process.returncode}:\n{shown}")
+            return _read(said)
 
     def start(self, *words: str | Path, log: str, descriptors: Sequence[int] = ()) -> subprocess.Popen[bytes]:
         """Start one of our commands; what it says goes into the file *log* of the folder."""
         with (self.folder / log).open("ab") as output:
-            return subprocess.Popen(
-                _command(words),
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=output,
-                env=_environment(),
-                cwd=self.folder,
-                process_group=0,
-                pass_fds=tuple(descriptors),
-                preexec_fn=dying_with_us(),
+            return self._spawn(
+                words, stdin=subprocess.DEVNULL, stdout=output, stderr=output, descriptors=descriptors
             )
+
+    def _spawn(
+        self,
+        words: Sequence[str | Path],
+        *,
+        stdin: int,
+        stdout: IO[bytes],
+        stderr: IO[bytes],
+        descriptors: Sequence[int] = (),
+    ) -> subprocess.Popen[bytes]:
+        return subprocess.Popen(
+            _command(words),
+            stdin=stdin,
+            stdout=stdout,
+            stderr=stderr,
+            env=_environment(),
+            cwd=self.folder,
+            process_group=0,  # Ctrl-C on the terminal is for the demo alone
+            pass_fds=tuple(descriptors),
+            preexec_fn=dying_with_us(),
+        )
+
+    def _wait(self, process: subprocess.Popen[bytes], words: Sequence[str | Path]) -> None:
+        deadline_s = time.monotonic() + COMMAND_S
+        while process.poll() is None:
+            if time.monotonic() > deadline_s:
+                raise DemoFailed(f"{_shown(words)} did not end within {COMMAND_S:.0f} s")
+            pause(LOOK_S)
 
     def tail(self, log: str) -> str:
         """The last lines of the file *log*, indented; empty when there is none."""
@@ -139,6 +147,11 @@ def _command(words: Sequence[str | Path]) -> list[str]:
 def _environment() -> dict[str, str]:
     """The surroundings without settings of ours: the demo is the same on every machine."""
     return {name: value for name, value in os.environ.items() if not name.startswith("ENGINESHED_")}
+
+
+def _read(file: IO[bytes]) -> str:
+    file.seek(0)
+    return file.read().decode("utf-8", "replace")
 
 
 def _shown(words: Sequence[str | Path]) -> str:

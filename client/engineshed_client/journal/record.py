@@ -1,14 +1,6 @@
-"""The journal: the one truth about the attempt under way. See ``docs/states.md``.
+"""The journal as a value: the state of one attempt, and its one form in bytes.
 
-It is saved before each action, so that whoever finds it knows what may have been begun. It is absent
-between attempts. State names on disk are constants of their own and are never renamed; a name that
-this updater does not know reads as ``State.UNKNOWN``, and unknown fields are kept and written back, so
-that an older and a newer updater can go on with each other's attempt. A higher ``schema`` is touched
-by nobody but the updater that knows it.
-
-    journals = JournalFile(paths, fs)
-    journals.save(journal)          # temporary file, fsync, rename, fsync of the folder
-    journals.load()                 # None: no attempt is under way
+Names on disk are those of schema 1 and are never renamed; unknown fields are kept and written back.
 """
 
 from __future__ import annotations
@@ -18,22 +10,17 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
 
-from engineshed_client.errors import DiskTrouble, JournalUnwritable, NewerSchema, disk_trouble
-from engineshed_client.fsops import FsOps
-from engineshed_client.paths import Paths
-from engineshed_packages.errors import PackagesError
+from engineshed_client.errors import NewerSchema
+from engineshed_client.journal.goal import Goal, Origin
 from engineshed_packages.ids import check_id
 from engineshed_packages.jsontext import Fields, Json, escape_controls, read_object, write_compact
 from engineshed_packages.protocol import Step, without_absent
-from engineshed_packages.target import Target
 from engineshed_packages.times import format_time
-from engineshed_packages.versions import Version
 
 SCHEMA = 1
 MAX_JOURNAL_BYTES = 512 * 1024
 MAX_STEPS = 64
 MAX_MESSAGE_CHARS = 2000
-MAX_PROBLEMS = 20
 
 
 class State(StrEnum):
@@ -63,95 +50,6 @@ class Kind(StrEnum):
     UPDATE = "update"  # a portal's order
     INSTALL = "install"  # the host's administrator, from a bundle
     ROLLBACK = "rollback"  # to a kept previous version
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Origin:
-    """The engine an attempt starts from.
-
-    Attributes:
-        problems: how it differed from its manifest right before it was stopped (at most 20): a customer
-            who patched a shipped file gets exactly that engine back.
-    """
-
-    version: Version
-    manifest_sha256: str
-    problems: tuple[str, ...] = ()
-
-    @classmethod
-    def from_dict(cls, values: Mapping[str, Json]) -> Origin:
-        """Read the object."""
-        fields = Fields(values, "journal")
-        return cls(
-            version=Version.parse(fields.text("version", max_chars=64)),
-            manifest_sha256=fields.sha256("manifest_sha256"),
-            problems=fields.texts("problems", max_items=MAX_PROBLEMS, max_chars=1000),
-        )
-
-    def to_dict(self) -> dict[str, Json]:
-        """The JSON object."""
-        return {
-            "version": self.version.text,
-            "manifest_sha256": self.manifest_sha256,
-            "problems": list(self.problems),
-        }
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Goal:
-    """The engine an attempt wants: a signed package, or a previous version that was kept.
-
-    Attributes:
-        target: the package as the vendor's metadata was verified; None for a kept version.
-        folder: name of the kept version's folder in the base; None for a package.
-    """
-
-    version: Version
-    manifest_sha256: str
-    target: Target | None = None
-    folder: str | None = None
-
-    def __post_init__(self) -> None:
-        if (self.target is None) == (self.folder is None):
-            raise ValueError("a goal is either a package or a kept folder")
-
-    @classmethod
-    def from_dict(cls, values: Mapping[str, Json]) -> Goal:
-        """Read the object."""
-        fields = Fields(values, "journal")
-        package = fields.object_or_none("package")
-        return cls(
-            version=Version.parse(fields.text("version", max_chars=64)),
-            manifest_sha256=fields.sha256("manifest_sha256"),
-            target=None if package is None else _read_target(package),
-            folder=fields.text_or_none("folder"),
-        )
-
-    def to_dict(self) -> dict[str, Json]:
-        """The JSON object."""
-        return without_absent(
-            {
-                "version": self.version.text,
-                "manifest_sha256": self.manifest_sha256,
-                "package": None if self.target is None else _write_target(self.target),
-                "folder": self.folder,
-            }
-        )
-
-
-def _read_target(values: Mapping[str, Json]) -> Target:
-    fields = Fields(values, "journal")
-    return Target.from_custom(
-        fields.text("path", max_chars=400),
-        length_bytes=fields.integer("length"),
-        sha256=fields.sha256("sha256"),
-        custom=fields.object_or_none("custom") or {},
-    )
-
-
-def _write_target(target: Target) -> dict[str, Json]:
-    custom: dict[str, Json] = dict(target.to_custom())
-    return {"path": target.path, "length": target.length_bytes, "sha256": target.sha256, "custom": custom}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -293,58 +191,3 @@ def _read_kind(fields: Fields) -> Kind:
 
 def _flag_or_none(fields: Fields, name: str) -> bool | None:
     return fields.flag(name) if name in fields.rest() else None
-
-
-class JournalUnreadable(DiskTrouble):
-    """The journal is there but says nothing; what happened is decided by facts on disk."""
-
-
-class JournalFile:
-    """``journal.json`` on disk."""
-
-    def __init__(self, paths: Paths, fs: FsOps) -> None:
-        self._path = paths.journal
-        self._fs = fs
-
-    def load(self) -> Journal | None:
-        """The journal, or None when no attempt is under way. Changes nothing.
-
-        Raises:
-            NewerSchema: a newer updater wrote it.
-            JournalUnreadable: it is damaged; see ``set_aside``.
-            DiskTrouble: whether it is there cannot be told.
-        """
-        try:
-            data = self._path.read_bytes()
-        except FileNotFoundError:
-            return None
-        except OSError as err:
-            raise disk_trouble(err) from err
-        try:
-            return Journal.from_bytes(data)
-        except (PackagesError, ValueError) as err:
-            raise JournalUnreadable(
-                "journal-unreadable", f"{self._path} has {len(data)} bytes that are no journal: {err}"
-            ) from err
-
-    def save(self, journal: Journal) -> None:
-        """Replace the journal on disk, durably.
-
-        Raises:
-            JournalUnwritable: the journal on disk is as it was.
-        """
-        try:
-            self._fs.write_file(self._path, journal.to_bytes(), mode=0o600)
-        except OSError as err:
-            trouble = disk_trouble(err)
-            raise JournalUnwritable(trouble.code, f"the journal cannot be saved: {trouble.message}") from err
-
-    def set_aside(self) -> None:
-        """Keep an unreadable journal as ``journal.json.corrupt``, for people."""
-        self._fs.replace(self._path, self._path.with_name(self._path.name + ".corrupt"))
-        self._fs.sync_folder(self._path.parent)
-
-    def drop(self) -> None:
-        """The attempt is over."""
-        self._fs.remove_file(self._path)
-        self._fs.sync_folder(self._path.parent)

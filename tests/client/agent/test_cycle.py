@@ -1,0 +1,212 @@
+"""Cycles against a scripted portal: the main way, trouble, and attempts that wait."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+
+from engineshed_client.agent import Event
+from engineshed_client.errors import EnrolmentRefused, PortalUnavailable
+from engineshed_client.journal import State
+from engineshed_client.steps.beginning import begin_update
+from engineshed_packages.orders import Window
+from engineshed_packages.protocol import Outcome
+from engineshed_packages.target import Target
+from tests.client.joined_base import JoinedBase
+from tests.client.scripted_portal import now
+from tests.faulty_http import Answer, answers
+from tests.vendor import Vendor
+
+FALLS = b"raise SystemExit(3)\n"
+
+
+@pytest.fixture
+def newer(joined: JoinedBase, vendor: Vendor) -> Target:
+    joined.install("1.0.0")
+    joined.context.outbox.send(joined.parts().portal)
+    target = vendor.release("1.1.0")
+    joined.portal.publish(vendor)
+    joined.portal.server.requests.clear()
+    return target
+
+
+def order(joined: JoinedBase, target: Target, **changes: object) -> None:
+    joined.portal.answer_polls(joined.portal.offer(joined.portal.order(target, **changes)))
+
+
+def test_no_news_changes_nothing(joined: JoinedBase, newer: Target) -> None:
+    done = joined.cycle().run()
+    assert (done.event, done.poll_s, joined.version) == (Event.NOTHING, 1, "1.0.0")
+
+
+def test_an_order_is_carried_out_and_reported(joined: JoinedBase, newer: Target) -> None:
+    order(joined, newer)
+    done = joined.cycle().run()
+    assert (done.event, done.outcome, joined.version) == (Event.ENDED, Outcome.OK, "1.1.0")
+    (report,) = joined.portal.reports()
+    assert (report.outcome, report.attempt, report.version and report.version.text) == (
+        Outcome.OK,
+        done.attempt,
+        "1.1.0",
+    )
+
+
+def test_the_accepted_number_is_told_in_the_next_poll(joined: JoinedBase, newer: Target) -> None:
+    order(joined, newer)
+    cycle = joined.cycle()
+    cycle.run()
+    joined.portal.answer_polls(joined.portal.no_news())
+    cycle.run()
+    assert joined.portal.polls()[-1].seq == 1
+
+
+def test_an_order_for_what_is_installed_already_is_refused(joined: JoinedBase, newer: Target) -> None:
+    order(joined, newer)
+    cycle = joined.cycle()
+    cycle.run()
+    order(joined, newer, allow_downgrade=True)
+    done = cycle.run()
+    assert (done.event, done.code) == (Event.REFUSED, "up-to-date")
+
+
+def test_a_broken_release_is_rolled_back_remembered_and_reported_with_its_cause(
+    joined: JoinedBase, vendor: Vendor
+) -> None:
+    joined.install("1.0.0")
+    files = {"bin/engine.py": b"import sys\nprint('cannot find my keys', flush=True)\n" + FALLS}
+    target = vendor.release("1.1.0", files=files)
+    joined.portal.publish(vendor)
+    order(joined, target)
+    joined.context = replace(joined.context, sleep=time.sleep)  # it needs time to fall
+    done = joined.cycle().run()
+    assert (done.outcome, joined.version, joined.context.supervisor.is_running()) == (
+        Outcome.ROLLED_BACK,
+        "1.0.0",
+        True,
+    )
+    assert [one.sha256 for one in joined.context.seen.load().skipped] == [target.sha256]
+    report = joined.portal.reports()[-1]
+    assert "cannot find my keys" in report.engine_log
+    assert (
+        report.update_log[-1]
+        .partition(" ")[2]
+        .startswith(f"END attempt={report.attempt} outcome=ROLLED_BACK")
+    )
+
+
+@pytest.mark.parametrize("answer", [answers.status(500), answers.html(), answers.status(404)])
+def test_a_package_that_cannot_be_fetched_is_tried_again_in_the_next_cycle(
+    joined: JoinedBase, newer: Target, answer: Answer
+) -> None:
+    order(joined, newer)
+    joined.portal.server.at(joined.portal.package_at(newer), answer)
+    cycle = joined.cycle()
+    assert cycle.run().event is Event.UNFETCHED
+    joined.portal.publish(joined.vendor)
+    assert cycle.run().outcome is Outcome.OK
+
+
+def test_an_attempt_outside_its_window_waits_staged_while_the_engine_runs(
+    joined: JoinedBase, newer: Target
+) -> None:
+    window = Window(opens=now() + timedelta(hours=1), closes=now() + timedelta(hours=2))
+    order(joined, newer, window=window)
+    cycle = joined.cycle()
+    for _ in range(3):
+        assert cycle.run().event is Event.WAITING
+    journal = joined.journal
+    assert journal is not None
+    assert (journal.state, joined.version) == (State.STAGED, "1.0.0")
+    assert joined.context.supervisor.is_running()
+
+
+def test_waiting_costs_no_writes_of_the_journal(joined: JoinedBase, newer: Target) -> None:
+    window = Window(opens=now() + timedelta(hours=1), closes=now() + timedelta(hours=2))
+    order(joined, newer, window=window)
+    cycle = joined.cycle()
+    cycle.run()
+    before = joined.paths.journal.read_bytes()
+    cycle.run()
+    assert joined.paths.journal.read_bytes() == before
+
+
+def test_another_process_goes_on_with_a_waiting_attempt(joined: JoinedBase, newer: Target) -> None:
+    joined.portal.server.at(joined.portal.package_at(newer), answers.status(500))
+    order(joined, newer)
+    joined.cycle().run()
+    joined.portal.publish(joined.vendor)
+    assert joined.cycle().run().outcome is Outcome.OK
+    assert len(joined.portal.reports()) == 1
+
+
+def test_an_interrupted_attempt_is_recovered_first(joined: JoinedBase, newer: Target) -> None:
+    parts = joined.parts()
+    plain = joined.portal.plain_order(newer)
+    begin_update(parts.context, newer, order=plain, envelope=joined.portal.sign(plain))
+    joined.portal.answer_polls(joined.portal.offer(joined.portal.sign(plain)))
+    assert joined.cycle().run().outcome is Outcome.OK
+
+
+def test_an_attempt_that_was_aborted_rests_before_it_is_tried_again(
+    joined: JoinedBase, newer: Target
+) -> None:
+    joined.portal.answer_polls(joined.portal.offer(joined.portal.order(newer)), joined.portal.no_news())
+    cycle = joined.cycle()
+    done = cycle.run()
+    assert (done.outcome, done.code) == (Outcome.ABORTED, "taken-back")
+    order(joined, newer)
+    assert cycle.run().event is Event.RESTING
+
+
+def test_a_wrong_package_aborts_without_downtime(joined: JoinedBase, newer: Target) -> None:
+    identity = joined.context.supervisor.identity()
+    order(joined, newer)
+    wrong = bytes(newer.length_bytes)
+    joined.portal.server.at(joined.portal.package_at(newer), answers.file(wrong))
+    done = joined.cycle().run()
+    assert done.outcome is Outcome.ABORTED
+    assert joined.context.supervisor.identity() == identity
+
+
+def test_reports_wait_for_the_portal(joined: JoinedBase, newer: Target) -> None:
+    order(joined, newer)
+    joined.portal.server.at("/api/v1/reports", answers.status(503))
+    cycle = joined.cycle()
+    assert cycle.run().outcome is Outcome.OK
+    with pytest.raises(PortalUnavailable):
+        cycle.run()
+    joined.portal.server.at("/api/v1/reports", answers.json(b'{"code": "recorded"}'))
+    joined.portal.answer_polls(joined.portal.no_news())
+    cycle.run()
+    assert joined.context.outbox.waiting() == 0
+
+
+def test_a_revoked_engine_keeps_running(joined: JoinedBase, newer: Target) -> None:
+    joined.portal.server.at("/api/v1/poll", answers.json(b'{"code": "engine-revoked"}', 401))
+    with pytest.raises(EnrolmentRefused) as caught:
+        joined.cycle().run()
+    assert caught.value.code == "engine-revoked"
+    assert joined.context.supervisor.is_running()
+
+
+def test_the_first_engine_comes_by_order_too(joined: JoinedBase, vendor: Vendor) -> None:
+    target = vendor.release("1.0.0")
+    joined.portal.publish(vendor)
+    order(joined, target)
+    assert joined.cycle().run().outcome is Outcome.OK
+    assert joined.context.supervisor.is_running()
+
+
+def test_a_stopped_engine_stays_stopped(joined: JoinedBase, newer: Target) -> None:
+    joined.context.supervisor.stop(5)
+    order(joined, newer)
+    done = joined.cycle().run()
+    assert (done.outcome, joined.version, joined.context.supervisor.is_running()) == (
+        Outcome.OK,
+        "1.1.0",
+        False,
+    )
+    assert "probed=no" in joined.log_lines("END")[-1]

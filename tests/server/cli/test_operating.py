@@ -1,0 +1,104 @@
+"""`release`, `engine`, `enrol-token`, `token`: what an admin does every day."""
+
+from pathlib import Path
+
+import pytest
+
+from engineshed_packages import exits
+from engineshed_packages.enrolment import EnrolLine
+from tests.server.cli.conftest import Command, join, publish
+from tests.vendor import Vendor
+
+
+def _engine(portal: Command, folder: Path, *, host_name: str = "host-1") -> str:
+    return join(folder, portal("enrol-token", "create").out, host_name=host_name)
+
+
+def test_releases_are_listed_newest_first(portal: Command, vendor: Vendor, tmp_path: Path) -> None:
+    publish(tmp_path, vendor, "1.9.0")
+    publish(tmp_path, vendor, "1.10.0")
+    lines = portal("release", "list").out.splitlines()
+    assert [line.split()[1] for line in lines] == ["version", "1.10.0", "1.9.0"]
+
+
+def test_a_portal_without_releases_lists_none(portal: Command) -> None:
+    assert portal("release", "list", "--json").values == {"releases": []}
+
+
+def test_a_release_is_shown_with_its_digests(portal: Command, vendor: Vendor, tmp_path: Path) -> None:
+    publish(tmp_path, vendor, "1.0.0")
+    package = portal("release", "show", "sample-engine", "1.0.0", "--json").values["packages"][0]
+    shown = portal("release", "show", "sample-engine", "1.0.0").out
+    assert [
+        value for value in (package["sha256"], package["sha1"], package["path"]) if value not in shown
+    ] == []
+
+
+def test_an_unknown_release_is_told(portal: Command) -> None:
+    said = portal("release", "show", "sample-engine", "9.9.9")
+    assert (said.code, said.out) == (exits.FAILED, "")
+    assert "release-unknown" in said.err
+
+
+def test_the_enrolment_line_is_all_that_is_printed(portal: Command) -> None:
+    said = portal("enrol-token", "create", "--uses", "3", "--expires", "7d", "--group", "berlin")
+    assert EnrolLine.parse(said.out).portal == "http://127.0.0.1:8080"
+    assert "3 engine(s) of group berlin" in said.err
+
+
+@pytest.mark.parametrize("duration", ["0h", "24", "1w", "-1h", "999999d", "1.5h"])
+def test_a_duration_that_makes_no_sense_is_refused(portal: Command, duration: str) -> None:
+    assert portal("enrol-token", "create", "--expires", duration).code == exits.USAGE
+
+
+def test_engines_are_listed(portal: Command, tmp_path: Path) -> None:
+    joined = _engine(portal, tmp_path)
+    shown = portal("engine", "list").out
+    assert joined in shown
+    assert "host-1" in shown
+    assert [one["engine"] for one in portal("engine", "list", "--json").values["engines"]] == [joined]
+
+
+def test_a_host_name_cannot_colour_the_terminal(portal: Command, tmp_path: Path) -> None:
+    _engine(portal, tmp_path, host_name="evil\x1b[31m")
+    assert "\x1b" not in portal("engine", "list").out
+
+
+def test_an_engine_is_shown(portal: Command, tmp_path: Path) -> None:
+    joined = _engine(portal, tmp_path)
+    assert joined in portal("engine", "show", joined).out
+    values = portal("engine", "show", joined, "--json").values
+    assert (values["version"], values["state"], values["attempts"]) == ("1.0.0", "enrolled", [])
+
+
+def test_the_next_answer_is_explained(portal: Command, vendor: Vendor, tmp_path: Path) -> None:
+    joined = _engine(portal, tmp_path)
+    publish(tmp_path, vendor, "1.1.0")
+    said = portal("engine", "explain", joined)
+    assert said.out.startswith("offer: ")
+    assert portal("engine", "explain", joined, "--json").values["version"] == "1.1.0"
+
+
+def test_an_engine_is_revoked_once_and_again(portal: Command, tmp_path: Path) -> None:
+    joined = _engine(portal, tmp_path)
+    assert [portal("engine", "revoke", joined).code for _ in range(2)] == [exits.DONE, exits.DONE]
+    assert portal("engine", "show", joined, "--json").values["state"] == "revoked"
+
+
+@pytest.mark.parametrize("verb", ["show", "explain", "revoke"])
+def test_an_unknown_engine_is_told(portal: Command, verb: str) -> None:
+    said = portal("engine", verb, "eng_x")
+    assert said.code == exits.FAILED
+    assert "engine-unknown" in said.err
+
+
+def test_an_api_token_is_made_and_revoked(portal: Command) -> None:
+    made = portal("token", "create", "--name", "ci", "--scope", "support", "--json").values
+    assert (made["id"][:4], made["scope"]) == ("tok_", "support")
+    assert portal("token", "revoke", made["id"]).code == exits.DONE
+
+
+def test_an_unknown_api_token_is_told(portal: Command) -> None:
+    said = portal("token", "revoke", "tok_x")
+    assert said.code == exits.FAILED
+    assert "api-token-unknown" in said.err

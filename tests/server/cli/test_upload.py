@@ -1,0 +1,82 @@
+"""`upload` against a portal that runs."""
+
+import os
+import subprocess
+import sysconfig
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from engineshed_packages import exits
+from engineshed_server.cli.upload import find_token
+from tests.server.running import RunningPortal
+from tests.vendor import Vendor
+
+
+@pytest.fixture(scope="module")
+def here(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningPortal]:
+    portal = RunningPortal(tmp_path_factory.mktemp("upload"))
+    portal.start()
+    yield portal
+    portal.end()
+
+
+def _upload(
+    here: RunningPortal, file: Path, *options: str, token: str | None = None, address: str | None = None
+) -> subprocess.CompletedProcess[str]:
+    program = os.path.join(sysconfig.get_path("scripts"), "engineshed-server")
+    environment = {**os.environ, "ENGINESHED_TOKEN": here.token if token is None else token}
+    words = [program, "upload", str(file), "--portal", address or here.address, *options]
+    return subprocess.run(words, env=environment, capture_output=True, text=True, check=False)
+
+
+def test_a_bundle_is_published_and_the_second_time_unchanged(here: RunningPortal) -> None:
+    here.vendor.release("1.0.0")
+    bundle = here.vendor.bundle("1.0.0")
+    first, second = _upload(here, bundle), _upload(here, bundle)
+    assert (first.returncode, first.stdout) == (exits.DONE, "published: sample-engine 1.0.0 (any)\n")
+    assert (second.returncode, second.stdout) == (exits.DONE, "unchanged: nothing in it is new here\n")
+
+
+def test_how_far_it_is_goes_to_stderr(here: RunningPortal) -> None:
+    here.vendor.release("1.1.0")
+    bundle = here.vendor.bundle("1.1.0")
+    assert "100 %" in _upload(here, bundle).stderr
+    assert "%" not in _upload(here, bundle, "--no-progress").stderr
+
+
+def test_a_strangers_bundle_is_65(here: RunningPortal, tmp_path: Path) -> None:
+    stranger = Vendor(tmp_path, name="stranger")
+    stranger.release("1.0.0")
+    done = _upload(here, stranger.bundle("1.0.0"))
+    assert (done.returncode, done.stdout) == (exits.BAD_CONTENT, "")
+    assert "metadata-signature" in done.stderr
+
+
+def test_a_wrong_token_is_77(here: RunningPortal, tmp_path: Path) -> None:
+    (tmp_path / "x.zip").write_bytes(b"x")
+    assert _upload(here, tmp_path / "x.zip", token="wrong").returncode == exits.REFUSED
+
+
+def test_a_portal_that_is_not_there_is_69(here: RunningPortal, tmp_path: Path) -> None:
+    (tmp_path / "x.zip").write_bytes(b"x")
+    done = _upload(here, tmp_path / "x.zip", address="http://127.0.0.1:1")
+    assert done.returncode == exits.UNREACHABLE
+
+
+def test_no_token_is_wrong_usage(here: RunningPortal, tmp_path: Path) -> None:
+    (tmp_path / "x.zip").write_bytes(b"x")
+    done = _upload(here, tmp_path / "x.zip", token="")
+    assert done.returncode == exits.USAGE
+    assert "--token-file" in done.stderr
+
+
+def test_a_file_goes_before_the_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("flag", "variable"):
+        (tmp_path / name).write_text(f"{name}\n")
+    monkeypatch.setenv("ENGINESHED_TOKEN", "environment")
+    assert find_token(None) == "environment"
+    monkeypatch.setenv("ENGINESHED_TOKEN_FILE", str(tmp_path / "variable"))
+    assert find_token(None) == "variable"
+    assert find_token(tmp_path / "flag") == "flag"
