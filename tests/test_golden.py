@@ -20,6 +20,7 @@ from engineshed_packages.enrolment import (
 )
 from engineshed_packages.manifest import Manifest
 from engineshed_packages.metadata import open_view
+from engineshed_packages.notes import Notes
 from engineshed_packages.orders import verify_order
 from engineshed_packages.protocol import Poll, PollAnswer, Report, ReportAnswer
 from engineshed_packages.sources import ZipSource
@@ -71,6 +72,11 @@ def test_the_package_of_every_version_is_read(folder: Path) -> None:
     with open_archive(folder / files.PACKAGE_NAME) as archive:
         manifest = Manifest.from_bytes(archive.read("MANIFEST.json", max_bytes=65536))
     assert (manifest.product, manifest.version.text) == ("sample-engine", "1.1.0")
+
+
+def test_the_notes_of_every_version_are_read(folder: Path) -> None:
+    notes = Notes.from_bytes((folder / "notes.json").read_bytes())
+    assert (notes.languages["en"].message, notes.languages["pt-BR"].notes) == ("Back up first.", "# Novo\n")
 
 
 def test_the_bundle_of_every_version_is_verified(folder: Path, tmp_path: Path) -> None:

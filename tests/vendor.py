@@ -12,6 +12,8 @@ Everything is real and small: nothing here is a fake of the code under test.
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -119,6 +121,14 @@ class Vendor:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(data)
         return build_package([source], version=Version.parse(version), platform=platform, output=output).path
+
+    def notes(self, message: str = "Take a backup first.", *, language: str = "en") -> Path:
+        """Write a file of notes for ``ReleaseTerms``; its path, new for each content."""
+        said = {language: {"message": message, "notes": f"# News\n\n{message}\n"}}
+        data = json.dumps({"format": 1, "languages": said}).encode("utf-8")
+        path = self.folder / f"notes-{hashlib.sha256(data).hexdigest()[:12]}.json"
+        path.write_bytes(data)
+        return path
 
     def release(
         self,

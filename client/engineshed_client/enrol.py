@@ -27,7 +27,7 @@ from engineshed_packages import __version__
 from engineshed_packages.enrolment import EnrolAnswer, EnrolLine, EnrolRequest, fingerprint
 from engineshed_packages.errors import FileRefused, Missing, ProtocolRefused, SourceRefused
 from engineshed_packages.files import read_limited
-from engineshed_packages.jsontext import Fields, read_object
+from engineshed_packages.jsontext import Fields, escape_controls, read_object
 from engineshed_packages.protocol import MAX_ANSWER_BYTES
 from engineshed_packages.transport import HttpRefused
 from engineshed_packages.versions import Version
@@ -171,7 +171,7 @@ def _ask_portal(joining: Joining) -> EnrolAnswer:
         product=joining.product,
         platform=joining.platform,
         version=joining.version,
-        host_name=socket.gethostname()[:200],
+        host_name=escape_controls(socket.gethostname())[:200],
         updater_version=__version__,
     )
     url = f"{joining.line.portal}/api/v1/enrol"

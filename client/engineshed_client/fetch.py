@@ -49,6 +49,7 @@ logger = logging.getLogger(__name__)
 
 USER_AGENT = f"engineshed-client/{__version__}"
 MAX_ROOT_BYTES = 1024 * 1024
+SMALL_DEADLINE_S = 60  # for one poll, report or token, however slowly the portal dribbles
 _RENEW_EARLY_S = 60
 _DOWNLOAD_GRACE_S = 600
 _SLOWEST_BYTES_PER_S = 16 * 1024  # a download slower than that is given up, and resumed by the next try
@@ -65,7 +66,9 @@ def http_client(ca_file: Path | None) -> HttpClient:
     """
     if ca_file is not None and not ca_file.is_file():
         raise SettingsRefused([f"ca_file {ca_file} does not exist, expected the CA's certificate as PEM"])
-    return HttpClient(ca_file=None if ca_file is None else str(ca_file), user_agent=USER_AGENT)
+    return HttpClient(
+        ca_file=None if ca_file is None else str(ca_file), user_agent=USER_AGENT, deadline_s=SMALL_DEADLINE_S
+    )
 
 
 def read_trusted_root(settings: Settings) -> bytes:

@@ -158,7 +158,7 @@ def _add_release(to: _Commands[argparse.ArgumentParser], run: Run) -> None:
     )
     parser.add_argument("--floor", metavar="VERSION", help="nothing below is ordered any more")
     parser.add_argument("--message", default="", help="one line for the admins, at most 500 characters")
-    parser.add_argument("--notes", metavar="FILE", help="JSON file with the notes of the release")
+    parser.add_argument("--notes", metavar="FILE", help="JSON file with notes and messages per language")
     _add_repository(parser)
     _add_keys(parser)
 

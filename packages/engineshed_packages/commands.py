@@ -23,7 +23,7 @@ from engineshed_packages.jsontext import Json, escape_controls
 from engineshed_packages.keys import KeyFolder
 from engineshed_packages.lifetimes import RoleAge, age_of, check_alive
 from engineshed_packages.manifest import MANIFEST_NAME, check_package, read_manifest
-from engineshed_packages.metadata import View, open_view
+from engineshed_packages.metadata import NotesFile, View, open_view
 from engineshed_packages.releases import ReleaseTerms, add_release
 from engineshed_packages.repository import Repository, role_ages
 from engineshed_packages.sources import FolderSource, Source
@@ -194,7 +194,7 @@ def inspect(path: Path) -> Answer:
 
 
 def verify(path: Path, *, root_file: Path, now: datetime) -> Answer:
-    """Verify a bundle, or a repository's folder, with all packages in it, against the vendor's root.
+    """Verify a bundle, or a repository's folder, with all packages and notes in it, against the vendor's root.
 
     Raises:
         MetadataRefused, ContentMismatch, ManifestRefused, ArchiveRefused: it is not genuine or not sound.
@@ -205,19 +205,24 @@ def verify(path: Path, *, root_file: Path, now: datetime) -> Answer:
             source: Source = FolderSource(path)
             view = open_view(source, cache=Path(folder) / "cache", trusted_root=root, now=now)
             packages = view.targets
-            _check_packages(source, packages, Path(folder) / "package.part")
+            _check_files(source, packages, tuple(view.notes.values()), Path(folder) / "target.part")
         else:
             with open_archive(path) as archive:
                 opened = Bundle(archive)
                 verified = opened.verify(cache=Path(folder) / "cache", trusted_root=root, now=now)
                 view, packages = verified.view, verified.packages
-                _check_packages(opened.source, packages, Path(folder) / "package.part")
+                _check_files(opened.source, packages, verified.notes, Path(folder) / "target.part")
     if not packages:
         raise MetadataRefused("nothing-to-verify", f"{path} holds no package that its metadata lists")
     return _verified(path, view, packages, now)
 
 
-def _check_packages(source: Source, packages: Sequence[Target], part: Path) -> None:
+def _check_files(
+    source: Source, packages: Sequence[Target], notes: Sequence[NotesFile], part: Path
+) -> None:
+    for listed in notes:
+        with part.open("w+b") as file:
+            copy_target(source, listed, file)
     for target in packages:
         with part.open("w+b") as file:
             copy_target(source, target, file)

@@ -15,7 +15,7 @@ and what to do.
     │   ├── ProtocolRefused      a message on the wire that cannot be read
     │   ├── OrderRefused         an order this engine must not carry out
     │   ├── SourceRefused        the other side answered something unacceptable
-    │   ├── ReleaseRefused       the vendor's side: a release that must not be published
+    │   ├── ReleaseRefused       the vendor's side: a release, or notes, not to be published
     │   └── FileRefused          a local file that is missing, too large or not readable as what it should be
     ├── Missing              the other side has no such name
     ├── Unavailable          try again later
@@ -84,7 +84,7 @@ class SourceRefused(Refused):
 
 
 class ReleaseRefused(Refused):
-    """A release that the vendor's side must not publish."""
+    """A release, or its notes, that the vendor's side must not publish."""
 
 
 class FileRefused(Refused):

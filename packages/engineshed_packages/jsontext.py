@@ -93,7 +93,7 @@ class Fields:
     Args:
         values: the object.
         what: its name in errors, as ``poll`` or ``order``.
-        refusal: the error class to raise; its codes are ``<what>-unreadable``.
+        refusal: the error class to raise; its code is ``<what>-unreadable``, hyphens for spaces.
     """
 
     def __init__(
@@ -111,9 +111,8 @@ class Fields:
     def wrong(self, name: str, expected: str) -> Refused:
         """The error for field *name*, which is not what was *expected*."""
         found = escape_controls(repr(self._values.get(name))[:60])
-        return self._refusal(
-            f"{self._what}-unreadable", f"{self._what}: field {name!r} is {found}, expected {expected}"
-        )
+        code = f"{self._what.replace(' ', '-')}-unreadable"
+        return self._refusal(code, f"{self._what}: field {name!r} is {found}, expected {expected}")
 
     def text(self, name: str, *, max_chars: int = 200) -> str:
         """A required text of 1 to *max_chars* characters, controls written out."""

@@ -20,16 +20,14 @@ from tuf.api.metadata import TargetFile, Targets
 
 from engineshed_packages.archive import open_archive
 from engineshed_packages.digests import digest_file
-from engineshed_packages.errors import ProtocolRefused, ReleaseRefused
+from engineshed_packages.errors import ReleaseRefused
 from engineshed_packages.files import read_limited
-from engineshed_packages.jsontext import read_object
 from engineshed_packages.keys import KeyFolder
 from engineshed_packages.manifest import check_contents, read_manifest
+from engineshed_packages.notes import MAX_NOTES_BYTES, Notes
 from engineshed_packages.repository import Draft, Repository
 from engineshed_packages.target import ANY, DEFAULT_CHANNEL, Target, consistent_name, notes_path, target_path
 from engineshed_packages.versions import Version
-
-MAX_NOTES_BYTES = 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,7 +35,7 @@ class ReleaseTerms:
     """What the vendor says of a release, the same for all its packages; fields as in ``Target``.
 
     Attributes:
-        notes: a JSON file with Markdown and longer messages per language, or None.
+        notes: a file as ``Notes`` reads it, with Markdown and longer messages per language, or None.
     """
 
     channel: str = DEFAULT_CHANNEL
@@ -80,10 +78,12 @@ def add_release(
 
     Raises:
         ReleaseRefused: codes ``release-other-bytes``, ``release-published`` (other terms than before),
-            ``release-version-text``, ``release-mixed``, ``release-floor``, ``notes-unreadable``.
+            ``release-version-text``, ``release-mixed``, ``release-floor``, and those of ``Notes``.
+        FileRefused: the file of notes is missing or too large.
         ArchiveRefused, ManifestRefused, ContentMismatch, TargetRefused: a package is not sound.
         Refused: code ``product-unknown``. Conflict, KeyUnusable, OSError: as ``Repository.publish``.
     """
+    notes = None if terms.notes is None else _read_notes(terms.notes)
     targets = [_target_of(path, terms, now) for path in packages]
     product, version = _one_version(targets)
     with repository.draft() as draft:
@@ -95,8 +95,8 @@ def add_release(
             if target in fresh:
                 repository.add_file(draft, target.download_name, path)
                 draft.change(role).targets[target.path] = _signed_target(target)
-        if terms.notes is not None:
-            _add_notes(repository, draft, role, path=notes_path(product, version), file=terms.notes)
+        if notes is not None:
+            _add_notes(repository, draft, role, path=notes_path(product, version), notes=notes)
         if draft.roles:
             repository.publish(draft, keys, now)
         return Release(targets=tuple(targets), changed=bool(draft.roles))
@@ -231,16 +231,28 @@ def _signed_target(target: Target) -> TargetFile:
     )
 
 
-def _add_notes(repository: Repository, draft: Draft, role: str, *, path: str, file: Path) -> None:
-    data = read_limited(file, MAX_NOTES_BYTES)
+@dataclass(frozen=True, slots=True)
+class _NotesFile:
+    """A file of notes that was read and found right."""
+
+    path: Path
+    data: bytes
+
+
+def _read_notes(path: Path) -> _NotesFile:
+    data = read_limited(path, MAX_NOTES_BYTES)
     try:
-        read_object(data, what="notes", max_bytes=MAX_NOTES_BYTES)
-    except ProtocolRefused as err:
-        raise ReleaseRefused("notes-unreadable", f"{file}: {err}") from err
-    sha256 = hashlib.sha256(data).hexdigest()
+        Notes.from_bytes(data)
+    except ReleaseRefused as err:
+        raise ReleaseRefused(err.code, f"{path}: {err.message}") from err
+    return _NotesFile(path, data)
+
+
+def _add_notes(repository: Repository, draft: Draft, role: str, *, path: str, notes: _NotesFile) -> None:
+    sha256 = hashlib.sha256(notes.data).hexdigest()
     listed = draft.base.roles[role].signed.targets.get(path)
     if listed is not None and listed.hashes.get("sha256") != sha256:
         raise ReleaseRefused("release-other-bytes", f"{path} was published with other bytes")
     if listed is None:
-        repository.add_file(draft, consistent_name(path, sha256), file)
-        draft.change(role).targets[path] = TargetFile(len(data), {"sha256": sha256}, path)
+        repository.add_file(draft, consistent_name(path, sha256), notes.path)
+        draft.change(role).targets[path] = TargetFile(len(notes.data), {"sha256": sha256}, path)

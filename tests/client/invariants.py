@@ -56,7 +56,7 @@ def check_nothing_grows(host: Host) -> None:
     work = host.paths.work
     assert not host.paths.staged.exists()
     assert not host.paths.journal.exists()
-    assert [path for path in host.paths.download.glob("*")] == []
+    assert list(host.paths.download.glob("*")) == []
     assert [path for path in work.rglob("*.tmp") if "staged" not in path.parts] == []
     assert len(list_previous(host.paths)) <= max(1, host.settings.keep_previous)
 

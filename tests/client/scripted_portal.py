@@ -11,6 +11,7 @@ whatever comes against what the vendor signed.
 
 from __future__ import annotations
 
+import ssl
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -34,8 +35,8 @@ def now() -> datetime:
 class ScriptedPortal:
     """A context manager; ``server.requests`` holds what arrived."""
 
-    def __init__(self) -> None:
-        self.server = FaultyServer()
+    def __init__(self, tls: ssl.SSLContext | None = None) -> None:
+        self.server = FaultyServer(tls=tls)
         self.portal_id = new_id("ptl")
         self.engine_id = new_id("eng")
         self.secret = "engine-secret-of-a-test"

@@ -9,13 +9,16 @@ from pathlib import Path
 
 import pytest
 
+from engineshed_client.agent import connect, open_base
 from engineshed_client.enrol import Joining, enrol, read_credentials
 from engineshed_client.errors import ContentRefused, EnrolmentRefused, PortalUnavailable, SettingsRefused
 from engineshed_client.fsops import FsOps
+from engineshed_client.journal import State
 from engineshed_client.paths import Paths
 from engineshed_client.settings import load_settings
 from engineshed_packages.enrolment import EnrolRequest, fingerprint
 from engineshed_packages.versions import Version
+from tests.authority import Authority
 from tests.client.scripted_portal import ScriptedPortal
 from tests.faulty_http import Answer, answers
 
@@ -99,6 +102,31 @@ def test_a_wrong_ca_is_refused_before_the_portal_is_asked(
     with pytest.raises(EnrolmentRefused) as caught:
         enrol(replace(joining, line=line, ca_file=tmp_path / "ca.pem"), paths, FsOps())
     assert (caught.value.code, portal.server.requests, written(paths)) == ("ca-fingerprint", [], [])
+
+
+def test_a_portal_with_a_ca_of_its_own_is_joined_and_polled_by_it(
+    joining: Joining, paths: Paths, tmp_path: Path
+) -> None:
+    authority = Authority(tmp_path)
+    with ScriptedPortal(tls=authority.server_context()) as portal:
+        line = replace(portal.line, ca=fingerprint(authority.ca_file.read_bytes()))
+        enrol(replace(joining, line=line, ca_file=authority.ca_file), paths, FsOps())
+        authority.ca_file.unlink()
+        settings = load_settings(paths.base, environ={}, flags={})
+        parts = connect(open_base(settings))
+        assert parts.poller.poll(State.IDLE, None).code == "up-to-date"
+        parts.portal.close()
+
+
+def test_a_portal_with_a_certificate_of_another_ca_is_not_given_the_token(
+    joining: Joining, paths: Paths, tmp_path: Path
+) -> None:
+    authority, other = Authority(tmp_path), Authority(tmp_path, name="other")
+    with ScriptedPortal(tls=other.server_context()) as portal:
+        line = replace(portal.line, ca=fingerprint(authority.ca_file.read_bytes()))
+        with pytest.raises(PortalUnavailable) as caught:
+            enrol(replace(joining, line=line, ca_file=authority.ca_file), paths, FsOps())
+        assert (caught.value.code, portal.server.requests, written(paths)) == ("tls-failed", [], [])
 
 
 def test_a_line_with_a_ca_needs_its_file(joining: Joining, paths: Paths) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from engineshed_client import fetch
 from engineshed_client.errors import (
     ContentRefused,
     EnrolmentRefused,
@@ -198,6 +199,17 @@ def test_trouble_with_the_portal_has_its_code(
     with pytest.raises(PortalUnavailable) as caught:
         portal.poll(a_poll(scripted))
     assert caught.value.code == code
+
+
+@pytest.mark.parametrize("answer", [answers.silent(), answers.dripping(b"{" * 900, 0.02)])
+def test_a_slow_portal_is_given_up_at_the_deadline(
+    scripted: ScriptedPortal, connect: Connect, monkeypatch: pytest.MonkeyPatch, answer: Answer
+) -> None:
+    monkeypatch.setattr(fetch, "SMALL_DEADLINE_S", 1)
+    scripted.server.at("/api/v1/poll", answer)
+    with pytest.raises(PortalUnavailable) as caught:
+        connect().poll(a_poll(scripted))
+    assert caught.value.code in ("deadline", "timeout")
 
 
 def test_how_long_to_wait_is_handed_on(scripted: ScriptedPortal, portal: Portal) -> None:

@@ -478,7 +478,9 @@ def test_what_cannot_be_tidied_up_does_not_keep_an_update_from_ending(host: Host
 
 def test_an_attempt_that_waits_is_told_and_stays(host: Host) -> None:
     context = host.context()
-    journal = replace(host.begin("1.1.0", context), order={"payload": "…"}, bundle=str(host.warehouse.bundle("1.1.0")))
+    journal = replace(
+        host.begin("1.1.0", context), order={"payload": "…"}, bundle=str(host.warehouse.bundle("1.1.0"))
+    )
     assert machine.run(context, journal) == Waiting(State.STAGED)
     assert host.processes.history == ["start 1.0.0"]
     found = host.context().journals.load()

@@ -20,6 +20,7 @@ from engineshed_client import machine
 from engineshed_client.fsops import FsOps
 from engineshed_client.install.trees import list_previous
 from engineshed_client.steps.beginning import begin_rollback
+from engineshed_packages.protocol import Outcome
 from tests.client.host import Host, Killed, KillingFs, KillingNoExchangeFs, Warehouse, memory_folder, stock
 from tests.client.invariants import check_customer, check_instant, check_settled
 
@@ -33,6 +34,7 @@ class Scenario:
     wanted: str
     prepare: Callable[[Host], None]
     act: Callable[[Host, FsOps], object]
+    outcome: Outcome
     customised: bool = True
 
 
@@ -75,13 +77,21 @@ def _updated(host: Host) -> None:
 
 
 SCENARIOS = [
-    Scenario("update", "1.0.0", "1.1.0", _run_old, _update),
-    Scenario("update of a stopped engine", "1.0.0", "1.1.0", _stop_old, _update),
-    Scenario("update that is sick", "1.0.0", "1.1.0", _sick_new, _update),
-    Scenario("update that exits", "1.0.0", "1.1.0", _exiting_new, _update),
-    Scenario("first installation", None, "1.1.0", lambda host: None, _update, customised=False),
-    Scenario("first installation that is sick", None, "1.1.0", _sick_first, _update, customised=False),
-    Scenario("rollback", "1.1.0", "1.0.0", _updated, _roll_back),
+    Scenario("update", "1.0.0", "1.1.0", _run_old, _update, Outcome.OK),
+    Scenario("update of a stopped engine", "1.0.0", "1.1.0", _stop_old, _update, Outcome.OK),
+    Scenario("update that is sick", "1.0.0", "1.1.0", _sick_new, _update, Outcome.ROLLED_BACK),
+    Scenario("update that exits", "1.0.0", "1.1.0", _exiting_new, _update, Outcome.ROLLED_BACK),
+    Scenario("first installation", None, "1.1.0", lambda host: None, _update, Outcome.OK, customised=False),
+    Scenario(
+        "first installation that is sick",
+        None,
+        "1.1.0",
+        _sick_first,
+        _update,
+        Outcome.ROLLED_BACK,
+        customised=False,
+    ),
+    Scenario("rollback", "1.1.0", "1.0.0", _updated, _roll_back, Outcome.OK),
 ]
 
 
@@ -114,7 +124,7 @@ def test_killed_before_any_effect_the_updater_recovers(
     origin = Host(Path(tempfile.mkdtemp(dir=folder)), warehouse)
     scenario.prepare(origin)
     dry = kind()
-    scenario.act(origin.copy(folder / "dry"), dry)
+    assert scenario.act(origin.copy(folder / "dry"), dry) is scenario.outcome
     shutil.rmtree(folder / "dry")
     assert len(dry.effects) > 100
     for at, effect in enumerate(dry.effects):

@@ -164,7 +164,6 @@ class EngineHost:
         self.base = base
         self.product = product
         self._root_file = root_file
-        self.updater: subprocess.Popen[bytes]
         self._updaters: list[subprocess.Popen[bytes]] = []
         self._port_keeper = socket.socket()
         self._port_keeper.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -246,6 +245,11 @@ class EngineHost:
     def process(self) -> str:
         """Identity of the engine's process as it stands on disk."""
         return (self.base / "update" / "work" / "service.json").read_text()
+
+    @property
+    def updater(self) -> subprocess.Popen[bytes]:
+        """The updater started last."""
+        return self._updaters[-1]
 
     @property
     def cycles(self) -> int:

@@ -103,7 +103,7 @@ def idle_host(new_host: Make, portal: PortalProcess, vendor: SampleVendor) -> En
 def idle(idle_host: EngineHost) -> Iterator[EngineHost]:
     """``idle_host`` with its updater running, in its first cycles."""
     before = idle_host.cycles
-    idle_host.updater = idle_host.start_updater()
+    idle_host.start_updater()
     wait_until(lambda: idle_host.cycles > before)
     yield idle_host
     idle_host.stop_updaters()

@@ -169,6 +169,12 @@ def make_answer() -> bytes:
     ).to_bytes()
 
 
+def make_notes() -> bytes:
+    """Notes in two languages, as support writes them."""
+    said = {"en": {"message": "Back up first.", "notes": "# New\n"}, "pt-BR": {"notes": "# Novo\n"}}
+    return json.dumps({"format": 1, "languages": said}, indent=1).encode()
+
+
 def make_report() -> bytes:
     """A report with every field."""
     return Report(
@@ -272,6 +278,7 @@ MAKERS: Mapping[str, Callable[[], bytes]] = {
     "order.json": make_envelope,
     "poll.json": make_poll,
     "answer.json": make_answer,
+    "notes.json": make_notes,
     "report.json": make_report,
     "report-answer.json": lambda: ReportAnswer(code="recorded").to_bytes(),
     "journal.json": make_journal,

@@ -97,10 +97,8 @@ def test_a_bundle_may_hold_chosen_platforms_only(vendor: Vendor) -> None:
     assert [name.rpartition(".sample")[2] for name in packages] == ["-engine-1.0.0-linux-x86_64.zip"]
 
 
-def test_a_bundle_holds_the_notes_of_its_release(vendor: Vendor, tmp_path: Path, cache: Path) -> None:
-    notes = tmp_path / "notes.json"
-    notes.write_text("{}")
-    vendor.release("1.0.0", terms=ReleaseTerms(notes=notes))
+def test_a_bundle_holds_the_notes_of_its_release(vendor: Vendor, cache: Path) -> None:
+    vendor.release("1.0.0", terms=ReleaseTerms(notes=vendor.notes()))
     verified = verify(vendor, vendor.bundle("1.0.0"), cache)
     assert [found.path for found in verified.notes] == [f"{PRODUCT}/1.0.0/{PRODUCT}-1.0.0-notes.json"]
 

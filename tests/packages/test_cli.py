@@ -245,6 +245,23 @@ def test_a_bundle_with_a_wrong_digest_is_65(ready: Shell) -> None:
     assert ready.run("verify", BUNDLE, "--root", "root.json") == 65
 
 
+def test_altered_notes_are_65(ready: Shell) -> None:
+    Path("notes.json").write_text('{"format": 1, "languages": {"en": {"message": "Back up first."}}}')
+    assert ready.run("release", PACKAGE, "--notes", "notes.json") == 0
+    assert ready.run("verify", "repository", "--root", "root.json") == 0
+    (published,) = Path("repository/targets").rglob("*notes.json")
+    published.write_text(published.read_text().replace("first", "never"))
+    assert ready.run("verify", "repository", "--root", "root.json") == 65
+    assert "[content-mismatch]" in ready.err
+
+
+def test_notes_that_cannot_be_read_stop_the_release(ready: Shell) -> None:
+    Path("notes.md").write_text("# News")
+    assert ready.run("release", PACKAGE, "--notes", "notes.md") == 1
+    assert "notes.md" in ready.err
+    assert "[notes-unreadable]" in ready.err
+
+
 def test_a_bundle_that_is_no_zip_is_65(ready: Shell) -> None:
     Path("no.zip").write_bytes(b"no zip" * 100)
     assert ready.run("verify", "no.zip", "--root", "root.json") == 65

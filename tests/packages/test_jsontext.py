@@ -65,3 +65,9 @@ def test_a_number_of_another_kind_or_out_of_bounds_is_refused(value: object) -> 
 
 def test_zero_is_a_value_and_not_the_default() -> None:
     assert Fields({"n": 0}, "poll").integer("n", default=7) == 0
+
+
+def test_the_code_of_an_unreadable_field_is_one_word() -> None:
+    with pytest.raises(ProtocolRefused) as refusal:
+        Fields({}, "token request").text("engine")
+    assert refusal.value.code == "token-request-unreadable"

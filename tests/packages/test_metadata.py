@@ -88,9 +88,8 @@ def test_the_issued_date_is_the_one_the_timestamp_carries(vendor: Vendor, cache:
     assert vendor.view(cache).issued == vendor.now
 
 
-def test_notes_are_listed_apart_from_packages(vendor: Vendor, cache: Path, tmp_path: Path) -> None:
-    notes = tmp_path / "notes.json"
-    notes.write_text('{"format": 1}')
+def test_notes_are_listed_apart_from_packages(vendor: Vendor, cache: Path) -> None:
+    notes = vendor.notes()
     target = vendor.release("1.0.0", terms=ReleaseTerms(notes=notes))
     view = vendor.view(cache)
     assert [found.path for found in view.targets] == [target.path]

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from engineshed_packages.archive import Item, open_archive, write_archive
-from engineshed_packages.errors import KeyUnusable, PackagesError, Refused
+from engineshed_packages.errors import KeyUnusable, PackagesError, Refused, ReleaseRefused
 from engineshed_packages.releases import ReleaseChange, ReleaseTerms, add_release, change_release
 from engineshed_packages.target import Target
 from engineshed_packages.versions import Version
@@ -167,28 +167,43 @@ def test_a_release_needs_neither_root_nor_targets_key(vendor: Vendor) -> None:
 
 
 def test_notes_are_published_beside_the_package(vendor: Vendor, tmp_path: Path) -> None:
-    notes = tmp_path / "notes.json"
-    notes.write_text('{"format": 1}')
+    notes = vendor.notes()
     target = vendor.release("1.0.0", terms=ReleaseTerms(notes=notes))
     assert target.notes == f"{PRODUCT}/1.0.0/{PRODUCT}-1.0.0-notes.json"
     found = vendor.view(tmp_path / "cache").notes[target.notes]
     assert (vendor.repository.targets / found.download_name).read_bytes() == notes.read_bytes()
 
 
-def test_other_notes_for_a_published_version_are_refused(vendor: Vendor, tmp_path: Path) -> None:
-    notes = tmp_path / "notes.json"
-    notes.write_text('{"format": 1}')
-    terms = ReleaseTerms(notes=notes)
-    vendor.release("1.0.0", terms=terms)
-    notes.write_text('{"format": 1, "other": true}')
-    assert refusal(vendor, [vendor.package("1.0.0")], terms) == "release-other-bytes"
+def test_other_notes_for_a_published_version_are_refused(vendor: Vendor) -> None:
+    vendor.release("1.0.0", terms=ReleaseTerms(notes=vendor.notes()))
+    others = ReleaseTerms(notes=vendor.notes("Something else."))
+    assert refusal(vendor, [vendor.package("1.0.0")], others) == "release-other-bytes"
 
 
-def test_notes_that_are_no_json_object_are_refused(vendor: Vendor, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("content", "code"),
+    [
+        ("# Release 1.0.0", "notes-unreadable"),
+        ('{"format": 1, "languages": {}}', "notes-unreadable"),
+        ('{"format": 2, "languages": {"en": {"notes": "x"}}}', "notes-format-unknown"),
+    ],
+)
+def test_notes_nobody_could_read_are_refused_and_named(
+    vendor: Vendor, tmp_path: Path, content: str, code: str
+) -> None:
     vendor.refresh()
     notes = tmp_path / "notes.json"
-    notes.write_text("# Release 1.0.0")
-    assert refusal(vendor, [vendor.package("1.0.0")], ReleaseTerms(notes=notes)) == "notes-unreadable"
+    notes.write_text(content)
+    package = vendor.package("1.0.0")
+    with pytest.raises(ReleaseRefused, match="notes.json: "):
+        add_release(vendor.repository, vendor.keys, [package], ReleaseTerms(notes=notes), now=vendor.tick())
+    assert refusal(vendor, [package], ReleaseTerms(notes=notes)) == code
+
+
+def test_notes_that_are_not_there_are_refused(vendor: Vendor, tmp_path: Path) -> None:
+    vendor.refresh()
+    terms = ReleaseTerms(notes=tmp_path / "absent.json")
+    assert refusal(vendor, [vendor.package("1.0.0")], terms) == "file-missing"
 
 
 # --- changing

@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import Enum, auto
 
@@ -26,7 +26,7 @@ from engineshed_client.agent.judging import (
 )
 from engineshed_client.agent.pace import Rests
 from engineshed_client.agent.polling import Poller
-from engineshed_client.errors import EnrolmentRefused, PortalUnavailable, Refused
+from engineshed_client.errors import EngineTrouble, EnrolmentRefused, PortalUnavailable, Refused
 from engineshed_client.fetch import Portal
 from engineshed_client.journal import Journal, State
 from engineshed_client.steps.beginning import begin_update
@@ -70,13 +70,18 @@ class Done:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Parts:
-    """What a cycle works with; made by ``wiring``."""
+    """What a cycle works with; made by ``wiring``.
+
+    Attributes:
+        after_boot: starts the engine when it ran as the host went down.
+    """
 
     context: Context
     portal: Portal
     credentials: EnrolAnswer
     poller: Poller
     installed: InstalledEngine
+    after_boot: Callable[[], None]
 
 
 class Cycle:
@@ -98,9 +103,7 @@ class Cycle:
         """
         journal = self._under_way()
         cap_output(self._context.paths, self._context.fs)
-        done = self._ask() if journal is None else self._carry_on(journal)
-        self._settled = True
-        return done
+        return self._ask() if journal is None else self._carry_on(journal)
 
     def _under_way(self) -> Journal | None:
         """The attempt that may go on; what an earlier process or a failed cycle left is recovered first."""
@@ -110,15 +113,25 @@ class Cycle:
                 return journal
         self._settled = False
         found = machine.recover(self._context)
+        self._start_after_boot()
+        self._settled = True
         if isinstance(found, Outcome):
             logger.info("an interrupted attempt was ended", extra={"outcome": found.value})
         return found if isinstance(found, Journal) else None
+
+    def _start_after_boot(self) -> None:
+        try:
+            self._parts.after_boot()
+        except EngineTrouble as err:
+            logger.error("engine not started after boot", extra={"code": err.code, "reason": err.message})
 
     def _carry_on(self, journal: Journal) -> Done:
         """Run the attempt of *journal* until it ends or has to wait."""
         target = journal.goal.target
         name = journal.attempt if target is None else target.sha256
+        self._settled = False  # what keeps it from ending is recovered by the next cycle
         found = machine.run(self._context, journal)
+        self._settled = True
         if isinstance(found, machine.Waiting):
             self._waiting = journal.attempt
             event = Event.UNFETCHED if found.state is State.DOWNLOADING else Event.WAITING

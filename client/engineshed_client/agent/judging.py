@@ -18,11 +18,13 @@ from engineshed_client.steps.context import Context
 from engineshed_packages.enrolment import EnrolAnswer
 from engineshed_packages.errors import OrderRefused
 from engineshed_packages.ids import derived_id
-from engineshed_packages.jsontext import Json, write_compact
+from engineshed_packages.jsontext import Json, escape_controls, write_compact
 from engineshed_packages.orders import Accepted, EngineFacts, Order, SignedOrder, accept_order, verify_order
 from engineshed_packages.protocol import Outcome, Report
 from engineshed_packages.target import Target
 from engineshed_packages.versions import Version
+
+MAX_MESSAGE_CHARS = 2000  # of a report
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -145,7 +147,7 @@ def tell_refusal(refusal: Refusal, context: Context, installed: InstalledEngine)
             product=context.settings.product,
             outcome=Outcome.ABORTED,
             code=refusal.code,
-            message=refusal.message[:2000],
+            message=escape_controls(refusal.message)[:MAX_MESSAGE_CHARS],
             from_version=version,
             to_version=None if package is None else package.version,
             version=version,

@@ -22,6 +22,7 @@ from engineshed_client.paths import Paths
 from engineshed_client.seen import SeenFile
 from engineshed_client.settings import Settings
 from engineshed_packages import __version__
+from engineshed_packages.jsontext import escape_controls
 from engineshed_packages.orders import INSTALL
 from engineshed_packages.protocol import Attributes, Health, Poll, PollAnswer
 
@@ -108,7 +109,7 @@ def read_attributes(paths: Paths) -> Attributes:
         OSError: the disk cannot be asked.
     """
     return Attributes(
-        host_name=socket.gethostname()[:200],
+        host_name=escape_controls(socket.gethostname())[:200],
         os=f"{platform.system()} {platform.release()}"[:200],
         arch=platform.machine()[:200],
         free_disk_bytes=shutil.disk_usage(paths.base).free,

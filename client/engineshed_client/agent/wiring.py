@@ -65,7 +65,7 @@ def connect(local: Context) -> Parts:
     """The parts of an updater that speaks to its portal.
 
     Raises:
-        SettingsRefused: the base is not enrolled, or its files of CAs does not exist.
+        SettingsRefused: the base is not enrolled, or its file of CAs does not exist.
     """
     credentials = read_credentials(local.paths)
     if credentials is None:
@@ -90,4 +90,5 @@ def connect(local: Context) -> Parts:
         credentials=credentials,
         poller=poller,
         installed=installed,
+        after_boot=CommandSupervisor(local.paths, local.settings.engine, local.fs).start_after_boot,
     )

@@ -35,9 +35,10 @@ class Output:
 
     def error(self, code: str, message: str) -> None:
         """Why the command failed; said even when quiet."""
+        message = escape_controls(message)
         if self.as_json:
             print(json.dumps({"error": {"code": code, "message": message}}, ensure_ascii=False), flush=True)
-        print(f"engineshed-client: {escape_controls(message)} [{code}]", file=sys.stderr, flush=True)
+        print(f"engineshed-client: {message} [{code}]", file=sys.stderr, flush=True)
 
 
 def table(titles: Sequence[str], rows: Sequence[Sequence[str]]) -> tuple[str, ...]:

@@ -72,7 +72,8 @@ def run_update(frame: Frame) -> int:
                 frame.output.talk(f"attempt {done.attempt}: {done.outcome}")
             if done.outcome is not Outcome.OK:
                 break
-    version = parts.installed.version()
+    version, code = parts.installed.version(), codes.of_done(done)
+    why = done.message or done.code
     frame.output.result(
         {
             "attempts": [one.attempt for one in ended],
@@ -81,9 +82,10 @@ def run_update(frame: Frame) -> int:
             "message": done.message,
             "version": None if version is None else version.text,
         },
-        f"{parts.context.settings.product} {version or 'none'}: {done.message or done.code}",
+        f"{parts.context.settings.product} {version or 'none'}: {why}"
+        + ("" if code == exits.DONE else f" [{done.code}]"),
     )
-    return codes.of_done(done)
+    return code
 
 
 def run_install(frame: Frame) -> int:

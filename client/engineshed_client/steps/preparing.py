@@ -109,9 +109,13 @@ def plan_for(context: Context, journal: Journal, tree: Tree) -> tuple[Plan, Rule
     if live is None:
         raise TreeBroken("engine-missing", f"{context.paths.engine} does not hold {journal.origin.version}")
     settings = context.settings
+    new = tree.manifest
+    if journal.goal.folder is not None:
+        # Of a kept version only what it shipped was staged: its defaults became the customer's long ago.
+        new = replace(new, files=new.shipped())
     rules = Rules(
         old=live.manifest,
-        new=tree.manifest,
+        new=new,
         unlisted=settings.unlisted,
         outside=settings.runtime_outside,
     )

@@ -100,6 +100,20 @@ class CommandSupervisor:
             )
         self._spawn((program, *command[1:]), self._environment(spec.env))
 
+    def start_after_boot(self) -> None:
+        """Start the engine again when it ran as the host went down; nobody else does that.
+
+        An engine that was stopped, or that ended while the host was up, stays as it is. So does one that
+        somebody else has started meanwhile.
+
+        Raises:
+            StartFailed, DiskTrouble: as ``start``.
+        """
+        recorded = self._recorded()
+        if recorded is not None and processes.is_of_another_boot(recorded) and not self._tied():
+            logger.info("host was started anew, starting the engine")
+            self.start()
+
     def stop(self, timeout_s: float) -> None:
         """Ask the engine to stop, wait, end what is left at the deadline.
 

@@ -60,6 +60,11 @@ def identify(pid: int) -> str | None:
     return None if process is None else process.identity
 
 
+def is_of_another_boot(identity: str) -> bool:
+    """True when *identity* was taken before the host was started the last time."""
+    return not identity.endswith(f":{_boot()}")
+
+
 def find_tied(engine: Engine) -> tuple[Tied, ...]:
     """Every living process tied to *engine*, the caller itself left out.
 

@@ -45,6 +45,11 @@ def identify(pid: int) -> str | None:
         kernel.CloseHandle(wintypes.HANDLE(handle))
 
 
+def is_of_another_boot(identity: str) -> bool:
+    """False: an identity here does not tell; the engine is to be started by a service of its own."""
+    return False
+
+
 def find_tied(engine: Engine) -> tuple[Tied, ...]:
     """The recorded process, when it is alive."""
     leader = engine.leader

@@ -13,7 +13,7 @@ from engineshed_packages import __version__, exits
 from engineshed_packages.answers import HttpRefused
 from engineshed_packages.errors import FileRefused, PackagesError, Unavailable
 from engineshed_server import errors
-from engineshed_server.cli.output import talk
+from engineshed_server.cli.output import complain
 
 PROGRAM = "engineshed-server"
 INTERRUPTED = 130  # as shells write it: 128 and SIGINT
@@ -83,15 +83,15 @@ def main(argv: Sequence[str] | None = None) -> int:
         return exits.FAILED
     except errors.SettingsRefused as err:
         for fault in err.faults:
-            talk(f"{PROGRAM}: {fault}")
+            complain(f"{PROGRAM}: {fault}")
         return exits.CONFIGURATION
     except (errors.ServerError, PackagesError) as err:
         # of a refusal by a portal, its own code says more than the status
         code = err.problem if isinstance(err, HttpRefused) and err.problem is not None else err.code
-        talk(f"{PROGRAM}: {err.message} [{code}]")
+        complain(f"{PROGRAM}: {err.message} [{code}]")
         return exit_code(err)
     except OSError as err:
-        talk(f"{PROGRAM}: {err}")
+        complain(f"{PROGRAM}: {err}")
         return exits.CANNOT_CREATE if isinstance(err, PermissionError | FileExistsError) else exits.IO_ERROR
 
 

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from engineshed_server.cli.options import refuse_root
-from engineshed_server.cli.output import talk
+from engineshed_server.cli.output import complain
 from engineshed_server.errors import TryLater
 from engineshed_server.services.portal import Portal
 from engineshed_server.settings import Settings
@@ -42,4 +42,4 @@ def check_served(settings: Settings) -> None:
         with opened(settings):
             pass
     except TryLater as err:
-        talk(f"warning: {err.message}; starting all the same")
+        complain(f"warning: {err.message}; starting all the same")

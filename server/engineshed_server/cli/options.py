@@ -25,7 +25,7 @@ R = TypeVar("R")
 CONFIG_ENV = "ENGINESHED_CONFIG"
 DEFAULT_CONFIG = Path("/etc/engineshed/portal.toml")
 ACTOR = "cli"
-_META = "engineshed_server.cli"
+_META = "engineshed_server.cli"  # QUIET of ``output`` is one of the keys below it
 
 
 def now() -> datetime:
@@ -55,6 +55,9 @@ def with_settings(command: Callable[Concatenate[Settings, P], R]) -> Callable[P,
         expose_value=False,
         callback=_remember,
         help="A single setting; may be repeated.",
+    )
+    @click.option(
+        "-q", "--quiet", is_flag=True, expose_value=False, callback=_remember, help="No talk on stderr."
     )
     @wraps(command)
     def found(*args: P.args, **kwargs: P.kwargs) -> R:

@@ -13,6 +13,8 @@ import click
 
 from engineshed_packages.jsontext import Json, escape_controls
 
+QUIET = "engineshed_server.cli.quiet"  # where --quiet is kept in click's context
+
 
 def print_json(values: Mapping[str, Json]) -> None:
     """One JSON object, indented for reading, to stdout."""
@@ -25,7 +27,14 @@ def print_data(text: str) -> None:
 
 
 def talk(text: str) -> None:
-    """One line for the person at the terminal, to stderr."""
+    """One line for the person at the terminal, to stderr; nothing with ``--quiet``."""
+    context = click.get_current_context(silent=True)
+    if context is None or not context.meta.get(QUIET):
+        complain(text)
+
+
+def complain(text: str) -> None:
+    """One line about something that went wrong, to stderr, quiet or not."""
     click.echo(escape_controls(text), err=True)
 
 

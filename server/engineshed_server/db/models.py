@@ -115,6 +115,17 @@ class PackageRow(Base):
     published: Mapped[datetime | None] = mapped_column(UtcDateTime)
 
 
+class NotesRow(Base):
+    """The notes of a release, whose bytes are in the blob store; ``path`` as a target's ``notes`` names it."""
+
+    __tablename__ = "notes"
+
+    path: Mapped[str] = mapped_column(String(400), primary_key=True)
+    sha256: Mapped[str] = mapped_column(String(HASH_CHARS))
+    length_bytes: Mapped[int] = mapped_column(BigId)
+    arrived: Mapped[datetime] = mapped_column(UtcDateTime)
+
+
 class EngineRow(Base):
     """An enrolled engine; ``state`` is ``enrolled`` or ``revoked``. ``channel`` is the portal's word."""
 
@@ -135,7 +146,10 @@ class EngineRow(Base):
 
 
 class PresenceRow(Base):
-    """An engine's last poll; written once a second for all that polled, newest wins."""
+    """An engine's last poll; written once a second for all that polled, newest wins.
+
+    ``boots`` is the domain's ``Boots`` as JSON: the nonces of the last hour, not of the last poll alone.
+    """
 
     __tablename__ = "presence"
 
@@ -149,6 +163,7 @@ class PresenceRow(Base):
     health: Mapped[str] = mapped_column(String(16))
     seq: Mapped[int] = mapped_column(BigId)
     boot: Mapped[str] = mapped_column(String(64))
+    boots: Mapped[str] = mapped_column(LongText)
     skipped: Mapped[str] = mapped_column(LongText)
     attributes: Mapped[str | None] = mapped_column(LongText)
 

@@ -1,9 +1,9 @@
-"""Releases and their packages.
+"""Releases, their packages and their notes.
 
 A package's row is ``arriving`` from when its bytes are safe until its metadata is public, then
 ``published``; ``delisted`` when the vendor's newest metadata no longer lists it. Only published ones are
 offered or shown; arriving ones can already be downloaded, so that nobody who sees the metadata first
-finds a hole.
+finds a hole. Notes have no state of their own: they are shown with a release whose package names them.
 """
 
 from __future__ import annotations
@@ -15,9 +15,10 @@ from datetime import datetime
 from sqlalchemy import Row, Select, select, update
 from sqlalchemy.orm import Session
 
+from engineshed_packages.metadata import NotesFile
 from engineshed_packages.target import Target
 from engineshed_server.db.guard import changed_rows
-from engineshed_server.db.models import PackageRow, ReleaseRow
+from engineshed_server.db.models import NotesRow, PackageRow, ReleaseRow
 
 ARRIVING = "arriving"
 PUBLISHED = "published"
@@ -101,6 +102,27 @@ def add_package(session: Session, target: Target, *, sha1: str, now: datetime) -
             published=None,
         )
     )
+
+
+def add_notes(session: Session, notes: NotesFile, *, now: datetime) -> None:
+    """Write the row of notes whose bytes are safe."""
+    row = NotesRow(path=notes.path, sha256=notes.sha256, length_bytes=notes.length_bytes, arrived=now)
+    session.add(row)
+
+
+def find_notes(session: Session, path: str) -> NotesFile | None:
+    """The notes with the target path *path*."""
+    row = session.get(NotesRow, path)
+    return None if row is None else _notes(row)
+
+
+def list_notes(session: Session) -> dict[str, NotesFile]:
+    """All notes, by target path."""
+    return {row.path: _notes(row) for row in session.scalars(select(NotesRow))}
+
+
+def _notes(row: NotesRow) -> NotesFile:
+    return NotesFile(path=row.path, length_bytes=row.length_bytes, sha256=row.sha256)
 
 
 def publish_package(session: Session, record: PackageRecord, *, target: Target, now: datetime) -> bool:

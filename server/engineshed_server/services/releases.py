@@ -2,31 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import groupby
 from pathlib import Path
 
 from engineshed_packages.errors import VersionUnreadable
+from engineshed_packages.metadata import NotesFile
+from engineshed_packages.notes import Notes, load_notes
 from engineshed_packages.target import Target
 from engineshed_packages.versions import Version
 from engineshed_server.db import releases
-from engineshed_server.errors import NotFound
+from engineshed_server.errors import NotFound, format_boundary
 from engineshed_server.services.portal import Portal
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class PublishedPackage:
-    """A package whose bytes are stored here.
+class StoredTarget:
+    """A package or notes whose bytes are stored here.
 
     Attributes:
-        sha1: to be shown beside the SHA-256 of *target*, never to be trusted.
+        listed: what the vendor signed: target path, length and digest.
         path: the file to send.
     """
 
-    target: Target
-    sha1: str
+    listed: Target | NotesFile
     path: Path
 
 
@@ -37,7 +38,8 @@ class Release:
     Attributes:
         published: when its first package became visible.
         held: kept back by the portal's admin.
-        targets: one per platform. sha1: of each of them, in the same order.
+        targets: one per platform. sha1: of each of them, in the same order; to be shown, never trusted.
+        notes: None when the vendor wrote none, or no bundle has brought them here.
     """
 
     product: str
@@ -46,12 +48,13 @@ class Release:
     held: bool
     targets: tuple[Target, ...]
     sha1: tuple[str, ...]
+    notes: NotesFile | None
 
 
 def list_releases(portal: Portal) -> tuple[Release, ...]:
     """All published releases, by product, the newest version first."""
     with portal.database.read() as session:
-        return _group(releases.list_packages(session))
+        return _group(releases.list_packages(session), releases.list_notes(session))
 
 
 def show_release(portal: Portal, product: str, *, version: str) -> Release:
@@ -74,19 +77,36 @@ def _unknown(product: str, version: str) -> NotFound:
     return NotFound("release-unknown", f"no release {product[:64]} {version[:64]} is published here")
 
 
-def find_package(portal: Portal, download_name: str) -> PublishedPackage | None:
-    """The package with that name below ``targets/``; no SQL when this process knows it.
+def read_notes(portal: Portal, notes: NotesFile) -> Notes:
+    """What the notes of a release say.
+
+    Raises:
+        Refused: codes ``notes-format-unknown`` (this version is too old), ``notes-unreadable``,
+            ``notes-too-large``.
+        NotFound: code ``bytes-missing``.
+    """
+    path = portal.blobs.find(notes.sha256, length_bytes=notes.length_bytes)
+    if path is None:
+        raise NotFound(
+            "bytes-missing", f"the bytes of {notes.path} are gone from the store: upload its bundle again"
+        )
+    with format_boundary():
+        return load_notes(path)
+
+
+def find_target(portal: Portal, download_name: str) -> StoredTarget | None:
+    """The package or notes with that name below ``targets/``; no SQL when this process knows it.
 
     An order may come from a process that knows a release half a second earlier than this one: what is not
     in memory is looked up in the database before it is denied.
     """
-    record = portal.snapshot.current().packages.get(download_name)
-    if record is None:
-        record = _look_up(portal, download_name)
-    if record is None:
+    listed = portal.snapshot.current().files.get(download_name)
+    if listed is None:
+        listed = _look_up(portal, download_name)
+    if listed is None:
         return None
-    path = portal.blobs.find(record.target.sha256, length_bytes=record.target.length_bytes)
-    return None if path is None else PublishedPackage(target=record.target, sha1=record.sha1, path=path)
+    path = portal.blobs.find(listed.sha256, length_bytes=listed.length_bytes)
+    return None if path is None else StoredTarget(listed=listed, path=path)
 
 
 def find_metadata(portal: Portal, name: str) -> Path | None:
@@ -94,21 +114,26 @@ def find_metadata(portal: Portal, name: str) -> Path | None:
     return portal.metadata.find(name)
 
 
-def _look_up(portal: Portal, download_name: str) -> releases.PackageRecord | None:
+def _look_up(portal: Portal, download_name: str) -> Target | NotesFile | None:
     folder, _, file_name = download_name.rpartition("/")
-    sha256, _, package_name = file_name.partition(".")
+    sha256, _, target_name = file_name.partition(".")
+    path = f"{folder}/{target_name}"[:400]
     with portal.database.read() as session:
-        record = releases.find_package(session, f"{folder}/{package_name}"[:400])
-    return record if record is not None and record.target.sha256 == sha256 else None
+        package = releases.find_package(session, path)
+        listed = releases.find_notes(session, path) if package is None else package.target
+    return listed if listed is not None and listed.sha256 == sha256 else None
 
 
-def _group(records: Iterable[releases.PackageRecord]) -> tuple[Release, ...]:
+def _group(
+    records: Iterable[releases.PackageRecord], notes: Mapping[str, NotesFile]
+) -> tuple[Release, ...]:
     visible = [record for record in records if record.state == releases.PUBLISHED]
     found: list[Release] = []
     for (product, version), group in groupby(
         visible, key=lambda one: (one.target.product, one.target.version)
     ):
         packages = list(group)
+        named = (notes.get(one.target.notes) for one in packages if one.target.notes is not None)
         found.append(
             Release(
                 product=product,
@@ -117,6 +142,7 @@ def _group(records: Iterable[releases.PackageRecord]) -> tuple[Release, ...]:
                 held=packages[0].held,
                 targets=tuple(one.target for one in packages),
                 sha1=tuple(one.sha1 for one in packages),
+                notes=next(named, None),
             )
         )
     return tuple(found)

@@ -1,4 +1,4 @@
-"""What every poll needs, in the memory of each process: candidates, revocations, channels, packages.
+"""What every poll needs, in the memory of each process: candidates, revocations, channels, files.
 
 A change that polls must obey bumps the ``generation`` in its own transaction. Each process reads that one
 number every half second and loads anew when it has moved: a revocation or a new release is in force in
@@ -15,7 +15,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
-from engineshed_packages.target import DEFAULT_CHANNEL
+from engineshed_packages.metadata import NotesFile
+from engineshed_packages.target import DEFAULT_CHANNEL, Target
 from engineshed_server.db import engines, portal, releases, trust
 from engineshed_server.db.database import Database
 from engineshed_server.domain.decide import Candidate
@@ -32,7 +33,7 @@ class Snapshot:
         timestamp_version: of the vendor's published metadata; 0 before the first bundle.
         metadata_expires: earliest expiry among the vendor's roles, None before the first bundle.
         candidates: by product; only packages whose bytes and metadata are public.
-        packages: by download name; those that are arriving too.
+        files: packages and notes by download name; those that are arriving too.
         revoked: ids of engines. channels: of those engines that do not follow the default.
     """
 
@@ -40,7 +41,7 @@ class Snapshot:
     timestamp_version: int = 0
     metadata_expires: datetime | None = None
     candidates: Mapping[str, tuple[Candidate, ...]] = field(default_factory=dict)
-    packages: Mapping[str, releases.PackageRecord] = field(default_factory=dict)
+    files: Mapping[str, Target | NotesFile] = field(default_factory=dict)
     revoked: frozenset[str] = frozenset()
     channels: Mapping[str, str] = field(default_factory=dict)
 
@@ -64,11 +65,14 @@ def load_snapshot(database: Database, *, repository: str) -> Snapshot:
         known = trust.find_repository(session, repository)
         floors = trust.list_floors(session)
         packages = releases.list_packages(session)
+        notes = releases.list_notes(session)
         revoked = engines.list_revoked(session)
         channels = engines.list_channels(session, default=DEFAULT_CHANNEL)
     expires = None if known is None else known.expires
+    files: dict[str, Target | NotesFile] = {one.download_name: one for one in notes.values()}
     candidates: dict[str, tuple[Candidate, ...]] = {}
     for package in packages:
+        files[package.target.download_name] = package.target
         if package.state == releases.PUBLISHED:
             product = package.target.product
             one = Candidate(
@@ -83,7 +87,7 @@ def load_snapshot(database: Database, *, repository: str) -> Snapshot:
         timestamp_version=0 if known is None else known.seen.timestamp_version,
         metadata_expires=expires,
         candidates=candidates,
-        packages={package.target.download_name: package for package in packages},
+        files=files,
         revoked=revoked,
         channels=channels,
     )

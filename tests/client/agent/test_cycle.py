@@ -167,7 +167,7 @@ def test_a_wrong_package_aborts_without_downtime(joined: JoinedBase, newer: Targ
     wrong = bytes(newer.length_bytes)
     joined.portal.server.at(joined.portal.package_at(newer), answers.file(wrong))
     done = joined.cycle().run()
-    assert done.outcome is Outcome.ABORTED
+    assert (done.outcome, done.code) == (Outcome.ABORTED, "content-sha256")
     assert joined.context.supervisor.identity() == identity
 
 
@@ -190,6 +190,25 @@ def test_a_revoked_engine_keeps_running(joined: JoinedBase, newer: Target) -> No
         joined.cycle().run()
     assert caught.value.code == "engine-revoked"
     assert joined.context.supervisor.is_running()
+
+
+def test_an_engine_that_ran_as_the_host_went_down_is_started_by_the_first_cycle(
+    joined: JoinedBase, newer: Target
+) -> None:
+    joined.context.supervisor.stop(5)
+    joined.paths.service.write_text('{"identity": "4711:1:another"}')
+    cycle = joined.cycle()
+    cycle.run()
+    assert joined.context.supervisor.is_running()
+
+
+def test_an_engine_that_cannot_be_started_after_boot_does_not_keep_the_updater_from_its_work(
+    joined: JoinedBase, newer: Target
+) -> None:
+    joined.context.supervisor.stop(5)
+    joined.paths.service.write_text('{"identity": "4711:1:another"}')
+    (joined.paths.engine / "MANIFEST.json").write_text("{}")
+    assert joined.cycle().run().event is Event.NOTHING
 
 
 def test_the_first_engine_comes_by_order_too(joined: JoinedBase, vendor: Vendor) -> None:

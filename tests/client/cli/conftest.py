@@ -1,10 +1,7 @@
-"""Commands run in this process: logging is put back afterwards."""
+"""A scripted portal, a vendor, a base that joined."""
 
 from __future__ import annotations
 
-import pytest
+from tests.client.joined_fixtures import joined, quiet_logging, scripted, vendor
 
-
-@pytest.fixture(autouse=True)
-def _logging_is_put_back(quiet_logging: None) -> None:
-    """Every command sets up logging."""
+__all__ = ["joined", "quiet_logging", "scripted", "vendor"]

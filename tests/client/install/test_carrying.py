@@ -27,7 +27,9 @@ class Pair:
         self.staged = tree(folder / "staged", "1.1.0", new)
         self.overlay = folder / "ext-lib"
 
-    def rules(self, unlisted: str = "carry", outside: tuple[str, ...] = (), kept: tuple[str, ...] = ()) -> Rules:
+    def rules(
+        self, unlisted: str = "carry", outside: tuple[str, ...] = (), kept: tuple[str, ...] = ()
+    ) -> Rules:
         return Rules(
             old=with_kept(self.live.manifest, kept),
             new=with_kept(self.staged.manifest, kept),

@@ -34,7 +34,10 @@ def test_lines_are_short_and_harmless(tmp_path: Path) -> None:
 
 def test_what_the_engine_wrote_to_its_output_is_told_as_well(tmp_path: Path) -> None:
     put(tmp_path, {"engine/bin/run": b"", "out.log": b"Traceback\n"})
-    assert _lines(tmp_path / "engine", tmp_path / "out.log", tmp_path / "absent") == ("== out.log", "Traceback")
+    assert _lines(tmp_path / "engine", tmp_path / "out.log", tmp_path / "absent") == (
+        "== out.log",
+        "Traceback",
+    )
 
 
 def test_a_log_that_is_a_link_is_not_followed(tmp_path: Path) -> None:

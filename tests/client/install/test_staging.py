@@ -70,7 +70,9 @@ def test_new_files_take_the_owner_of_the_live_ones(tmp_path: Path) -> None:
     os.chown(live, 4711, 4711)
     os.chown(live / "bin/run", 4712, 4712)
     _unpack(FsOps(), tmp_path, _package(tmp_path), live)
-    owners = {name: (tmp_path / "staged" / name).stat().st_uid for name in ("", "bin/run", "lib/deep", "conf/a")}
+    owners = {
+        name: (tmp_path / "staged" / name).stat().st_uid for name in ("", "bin/run", "lib/deep", "conf/a")
+    }
     assert owners == {"": 4711, "bin/run": 4712, "lib/deep": 4711, "conf/a": 4711}
 
 

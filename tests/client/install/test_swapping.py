@@ -7,7 +7,13 @@ from pathlib import Path
 import pytest
 
 from engineshed_client.fsops import ExchangeUnsupported, FsOps
-from engineshed_client.install.swapping import LOCK_TRIES, rename_patiently, set_failed_aside, swap_back, swap_in
+from engineshed_client.install.swapping import (
+    LOCK_TRIES,
+    rename_patiently,
+    set_failed_aside,
+    swap_back,
+    swap_in,
+)
 from tests.client.install.trees_on_disk import content, put
 
 

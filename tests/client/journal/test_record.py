@@ -19,7 +19,9 @@ def test_a_journal_is_read_as_it_was_written() -> None:
 
 
 def test_absence_is_read_as_absence() -> None:
-    bare = replace(JOURNAL, origin=None, order=None, order_id=None, bundle=None, was_running=None, previous=None)
+    bare = replace(
+        JOURNAL, origin=None, order=None, order_id=None, bundle=None, was_running=None, previous=None
+    )
     assert Journal.from_bytes(bare.to_bytes()) == bare
 
 

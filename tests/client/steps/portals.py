@@ -81,14 +81,13 @@ class Ordered:
             accept_before=NOW,
             do="install",
         )
-        context = self.host.context(**self.parts())
+        context = self.host.context(None, **self.parts())
         return begin_update(context, self.target, order=order, envelope=ENVELOPE)
 
     def run(self, journal: Journal) -> Outcome | Waiting:
-        return machine.run(self.host.context(**self.parts()), journal)
+        return machine.run(self.host.context(None, **self.parts()), journal)
 
     def loaded(self) -> Journal:
         found = self.host.context().journals.load()
         assert found is not None
         return found
-

@@ -127,6 +127,44 @@ def test_a_process_with_the_recorded_number_but_another_start_is_not_the_engine(
     assert not supervisor.is_running()
 
 
+def with_service_of(engine: LittleEngine, boot: str) -> CommandSupervisor:
+    engine.paths.service.parent.mkdir(parents=True, exist_ok=True)
+    engine.paths.service.write_text(json.dumps({"identity": f"4711:1:{boot}"}))
+    return engine.supervisor()
+
+
+def test_an_engine_that_ran_as_the_host_went_down_is_started_after_boot(engine: LittleEngine) -> None:
+    supervisor = with_service_of(engine, "another")
+    supervisor.start_after_boot()
+    assert supervisor.is_running()
+
+
+def test_an_engine_that_ended_while_the_host_was_up_stays_so(engine: LittleEngine) -> None:
+    supervisor = started(engine)
+    os.kill(pid_of(supervisor), signal.SIGKILL)
+    wait_until(lambda: not supervisor.is_running())
+    engine.supervisor().start_after_boot()
+    assert not supervisor.is_running()
+
+
+def test_an_engine_that_was_stopped_stays_so_after_boot(engine: LittleEngine) -> None:
+    supervisor = started(engine)
+    supervisor.stop(10)
+    engine.supervisor().start_after_boot()
+    assert not supervisor.is_running()
+
+
+def test_nothing_is_started_after_boot_beside_what_somebody_else_started(engine: LittleEngine) -> None:
+    supervisor = with_service_of(engine, "another")
+    other = subprocess.Popen(["sleep", "600"], cwd=engine.paths.engine)
+    try:
+        supervisor.start_after_boot()
+        assert not supervisor.is_running()
+    finally:
+        other.kill()
+        other.wait()
+
+
 def test_an_engine_that_ignores_the_signal_is_killed_at_the_deadline(engine: LittleEngine) -> None:
     supervisor = started(engine, IGNORES_SIGTERM)
     supervisor.stop(0.5)

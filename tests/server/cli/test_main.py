@@ -85,6 +85,13 @@ def test_data_goes_to_stdout_and_talk_to_stderr(portal: Command) -> None:
     assert "not shown again" in said.err
 
 
+def test_quiet_leaves_the_talk_away_and_not_the_errors(portal: Command) -> None:
+    said = portal("token", "create", "--quiet")
+    assert len(said.out.split()) == 1
+    assert said.err == ""
+    assert "engine-unknown" in portal("engine", "show", "eng_x", "-q").err
+
+
 def test_a_reader_that_goes_away_is_no_traceback() -> None:
     program = os.path.join(sysconfig.get_path("scripts"), "engineshed-server")
     done = subprocess.run(

@@ -10,7 +10,7 @@ from engineshed_server.cli.demo.pausing import Ended, block_endings, pause
 from engineshed_server.cli.demo.screen import Screen
 from engineshed_server.cli.demo.stage import DemoFailed, Stage
 from engineshed_server.cli.demo.story import play
-from engineshed_server.cli.output import talk
+from engineshed_server.cli.output import complain
 
 INTERRUPTED = 130
 LOOK_S = 1.0
@@ -59,12 +59,12 @@ def _stay(portal: PortalSide, screen: Screen) -> None:
 
 
 def _show_failure(err: DemoFailed, stage: Stage) -> None:
-    talk("")
+    complain("")
     for line in err.message.splitlines():
-        talk(line)
+        complain(line)
     for log in ("portal.log", "updater.log"):
         tail = stage.tail(log)
         if tail:
-            talk(f"\u2500\u2500 {log}")
+            complain(f"\u2500\u2500 {log}")
             for line in tail.splitlines():
-                talk(line)
+                complain(line)

@@ -91,6 +91,17 @@ def upgrade() -> None:
         mariadb_engine="InnoDB",
     )
     op.create_table(
+        "notes",
+        sa.Column("path", sa.String(length=400), nullable=False),
+        sa.Column("sha256", sa.String(length=64), nullable=False),
+        sa.Column("length_bytes", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("arrived", types.UtcDateTime(), nullable=False),
+        sa.PrimaryKeyConstraint("path", name=op.f("pk_notes")),
+        mariadb_charset="utf8mb4",
+        mariadb_collate="utf8mb4_bin",
+        mariadb_engine="InnoDB",
+    )
+    op.create_table(
         "order_keys",
         sa.Column("keyid", sa.String(length=64), nullable=False),
         sa.Column("public", sa.String(length=64), nullable=False),
@@ -212,6 +223,7 @@ def upgrade() -> None:
         sa.Column("health", sa.String(length=16), nullable=False),
         sa.Column("seq", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
         sa.Column("boot", sa.String(length=64), nullable=False),
+        sa.Column("boots", sa.Text().with_variant(mysql.LONGTEXT(), "mariadb"), nullable=False),
         sa.Column("skipped", sa.Text().with_variant(mysql.LONGTEXT(), "mariadb"), nullable=False),
         sa.Column("attributes", sa.Text().with_variant(mysql.LONGTEXT(), "mariadb"), nullable=True),
         sa.ForeignKeyConstraint(["engine_id"], ["engines.id"], name=op.f("fk_presence_engine_id_engines")),
@@ -264,6 +276,7 @@ def downgrade() -> None:
     op.drop_table("releases")
     op.drop_table("portal")
     op.drop_table("order_keys")
+    op.drop_table("notes")
     op.drop_table("floors")
     op.drop_table("enrol_tokens")
     op.drop_table("engines")

@@ -1,0 +1,100 @@
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from engineshed_client.health import Tick
+from engineshed_client.steps.proving import Health, probe_engine
+from engineshed_packages.manifest import ProbeSpec
+from engineshed_packages.versions import Version
+from tests.client.host import Host
+
+# The host's engines want 2 good ticks in a row and give up after 4.
+GOOD_TICKS, MAX_TICKS = 2, 4
+
+
+@dataclass
+class Scripted:
+    """An engine whose ticks and processes follow a script; ``.`` is the process of before."""
+
+    ticks: str
+    processes: str
+    at: int = -1
+    seen: list[ProbeSpec] = field(default_factory=list)
+
+    def identity(self) -> str | None:
+        letter = self.processes[max(0, self.at)]
+        return None if letter == "-" else letter
+
+    def sleep(self, seconds: float) -> None:
+        self.at += 1
+
+    def probe(self, spec: ProbeSpec, *, expected_version: Version) -> Tick:
+        self.seen.append(spec)
+        good = self.ticks[self.at] == "g"
+        return Tick(good=good, version="1.0.0" if good else None, reason="good" if good else "it says no")
+
+
+@pytest.mark.parametrize(
+    ("ticks", "processes", "health"),
+    [
+        ("gg", "aa", Health.GOOD),
+        ("bgg", "aaa", Health.GOOD),
+        ("bbgg", "aaaa", Health.GOOD),
+        ("gbgg", "aaaa", Health.GOOD),
+        ("gbgb", "aaaa", Health.BAD),  # a flip-flop never has two in a row
+        ("bbbb", "aaaa", Health.BAD),
+        ("bbbg", "aaaa", Health.BAD),
+        ("g-", "a-", Health.DIED),
+        ("-", "-", Health.DIED),
+        ("gggg", "abcd", Health.BAD),  # another process at each tick
+        ("gggg", "abbb", Health.GOOD),
+    ],
+)
+def test_health_is_so_many_good_ticks_in_a_row_of_one_process(
+    host: Host, ticks: str, processes: str, health: Health
+) -> None:
+    script = Scripted(ticks, processes)
+    context = host.context(supervisor=script, sleep=script.sleep, probe=script.probe)
+    assert probe_engine(context, Version.parse("1.0.0")).health is health
+
+
+def test_the_version_the_engine_names_is_told(host: Host) -> None:
+    script = Scripted("gg", "aa")
+    context = host.context(supervisor=script, sleep=script.sleep, probe=script.probe)
+    assert probe_engine(context, Version.parse("1.0.0")).measured == "1.0.0"
+
+
+def test_the_reason_of_the_last_bad_tick_is_told(host: Host) -> None:
+    script = Scripted("gbbb", "aaaa")
+    context = host.context(supervisor=script, sleep=script.sleep, probe=script.probe)
+    assert probe_engine(context, Version.parse("1.0.0")).reason == "after 4 ticks: it says no"
+
+
+def test_an_engine_is_probed_as_its_manifest_says(host: Host) -> None:
+    script = Scripted("gg", "aa")
+    context = host.context(supervisor=script, sleep=script.sleep, probe=script.probe)
+    probe_engine(context, Version.parse("1.0.0"))
+    assert (script.seen[0].good_ticks, script.seen[0].max_ticks) == (GOOD_TICKS, MAX_TICKS)
+
+
+def test_a_wrong_version_is_ill_health(host: Host) -> None:
+    (host.paths.engine / "VERSION").write_text("1.0.0")
+    host.processes.behaviour = {}
+    host.processes.running = "0.9"
+    probed = probe_engine(host.context(), Version.parse("1.0.0"))
+    assert (probed.health, probed.measured) == (Health.BAD, "0.9")
+
+
+def test_an_engine_that_dies_while_it_is_probed_is_started_again_three_times_at_most(host: Host) -> None:
+    host.processes.behaviour = {"1.1.0": "exits"}
+    host.install("1.1.0")
+    assert host.processes.history.count("start 1.1.0") == 3
+    assert host.log_text().count(" DIED ") == 3
+
+
+def test_an_engine_that_runs_already_is_not_started_again(host: Host, tmp_path: Path) -> None:
+    host.install("1.1.0")
+    assert host.processes.history.count("start 1.1.0") == 1
