@@ -11,7 +11,10 @@ from engineshed_client.journal import State
 from engineshed_client.settings.keys import KEYS
 from engineshed_packages import exits
 from engineshed_packages import orders as orders_module
+from engineshed_server.domain import decide
+from engineshed_server.services import fleet, ingest, reports
 from engineshed_server.settings import FIELDS
+from tests.sent_codes import NOT_SENT, sent_by_format, sent_by_server
 
 ROOT = Path(__file__).parent.parent
 
@@ -47,6 +50,46 @@ def test_every_code_by_which_an_order_is_refused_is_documented() -> None:
     codes = set(re.findall(r'"(order-[a-z-]+)"', source))
     assert len(codes) > 10
     assert {code for code in codes if f"`{code}`" not in text_of("docs/protocol.md")} == set()
+
+
+def told_in_protocol() -> set[str]:
+    """``<status> <code>`` of every table of errors in the document: a status counts until the next."""
+    told: set[str] = set()
+    for row in re.findall(r"^\| (\d{3} `.*?) \|", text_of("docs/protocol.md"), re.MULTILINE):
+        status = ""
+        for number, code in re.findall(r"(\d{3})|`([a-z0-9-]+)`", row):
+            status = number or status
+            told |= {f"{status} {code}"} if code else set()
+    return told
+
+
+def test_every_code_the_portal_sends_is_documented_with_its_status() -> None:
+    assert sent_by_server() - told_in_protocol() - set(NOT_SENT) == set()
+
+
+def test_every_code_with_which_the_portal_refuses_what_it_reads_is_documented() -> None:
+    codes = {entry.partition(" ")[2] for entry in told_in_protocol()}
+    assert set(sent_by_format()) - codes - set(NOT_SENT) == set()
+
+
+def test_no_code_and_no_status_is_documented_that_the_portal_does_not_send() -> None:
+    of_format = {f"{status} {code}" for code, found in sent_by_format().items() for status in found}
+    assert told_in_protocol() - sent_by_server() - of_format == set()
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        *(decide.OFFER, decide.UP_TO_DATE, decide.NO_RELEASE, decide.NOTHING_FITS, fleet.ORDER_RESTS),
+        *(reports.RECORDED, reports.KNOWN, ingest.PUBLISHED, ingest.UNCHANGED),
+    ],
+)
+def test_every_code_of_an_answer_that_is_no_error_is_documented(code: str) -> None:
+    assert f"`{code}`" in text_of("docs/protocol.md")
+
+
+def test_nothing_is_left_out_of_the_document_that_does_not_exist() -> None:
+    assert set(NOT_SENT) - sent_by_server() - set(sent_by_format()) == set()
 
 
 def test_every_exit_code_has_its_meaning() -> None:

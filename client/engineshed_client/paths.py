@@ -67,11 +67,6 @@ class Paths:
         return self.update / "updater"
 
     @property
-    def starts(self) -> Path:
-        """The launcher's count of starts; the updater removes it when it came up."""
-        return self.updater / "starts.txt"
-
-    @property
     def work(self) -> Path:
         """Everything that comes and goes; private to the updater (mode 0700)."""
         return self.update / "work"
@@ -114,11 +109,6 @@ class Paths:
     def outbox(self) -> Path:
         """Reports the portal has not acknowledged, one file per attempt."""
         return self.work / "outbox"
-
-    @property
-    def cache(self) -> Path:
-        """Reserved: the last package, for deltas."""
-        return self.work / "cache"
 
     @property
     def metadata(self) -> Path:

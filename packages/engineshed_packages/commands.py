@@ -194,7 +194,7 @@ def inspect(path: Path) -> Answer:
 
 
 def verify(path: Path, *, root_file: Path, now: datetime) -> Answer:
-    """Verify a bundle, or a repository's folder, with all packages and notes in it, against the vendor's root.
+    """Verify a bundle, or a repository's folder, with all its packages and notes, against the vendor's root.
 
     Raises:
         MetadataRefused, ContentMismatch, ManifestRefused, ArchiveRefused: it is not genuine or not sound.
@@ -217,9 +217,7 @@ def verify(path: Path, *, root_file: Path, now: datetime) -> Answer:
     return _verified(path, view, packages, now)
 
 
-def _check_files(
-    source: Source, packages: Sequence[Target], notes: Sequence[NotesFile], part: Path
-) -> None:
+def _check_files(source: Source, packages: Sequence[Target], notes: Sequence[NotesFile], part: Path) -> None:
     for listed in notes:
         with part.open("w+b") as file:
             copy_target(source, listed, file)

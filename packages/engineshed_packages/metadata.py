@@ -29,7 +29,7 @@ from engineshed_packages.metadata_fetcher import REFRESH_DEADLINE_S, SourceFetch
 from engineshed_packages.metadata_updater import RoleLife, VerifyingUpdater, refusals
 from engineshed_packages.seen import Seen
 from engineshed_packages.sources import FolderSource, Source
-from engineshed_packages.target import Target, consistent_name
+from engineshed_packages.target import Target, check_notes_path, consistent_name
 from engineshed_packages.times import parse_time
 from engineshed_packages.versions import Version
 
@@ -193,7 +193,8 @@ def _view(
             if not is_sha256(sha256):
                 unusable[file.path] = "it has no SHA-256"
             elif file.custom is None:
-                notes[file.path] = NotesFile(path=file.path, length_bytes=file.length, sha256=sha256)
+                path = check_notes_path(file.path)
+                notes[path] = NotesFile(path=path, length_bytes=file.length, sha256=sha256)
             elif not isinstance(file.custom, dict):
                 unusable[file.path] = "its custom fields are no JSON object"
             else:

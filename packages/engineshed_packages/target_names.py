@@ -102,6 +102,23 @@ def notes_path(product: str, version: Version) -> str:
     return f"{check_product(product)}/{version.text}/{product}-{version.text}-notes.json"
 
 
+def check_notes_path(path: str) -> str:
+    """Return *path* when ``notes_path`` gives it for some version.
+
+    Raises:
+        TargetRefused: code ``target-path-mismatch``, or as ``notes_path``.
+        VersionUnreadable: its version is none.
+    """
+    product, _, rest = path.partition("/")
+    expected = notes_path(product, Version.parse(rest.partition("/")[0]))
+    if path != expected:
+        raise TargetRefused(
+            "target-path-mismatch",
+            f"the target {path[:200]!r} says nothing of itself, as only notes do: expected {expected!r}",
+        )
+    return path
+
+
 def consistent_name(path: str, sha256: str) -> str:
     """Where a repository with consistent snapshots keeps the target *path*: the digest before the file name.
 

@@ -55,6 +55,7 @@ STATUS_BY_CODE: Mapping[str, HTTPStatus] = MappingProxyType(
         "body-slow": HTTPStatus.REQUEST_TIMEOUT,
         "disk-full": HTTPStatus.INSUFFICIENT_STORAGE,
         "encoding-not-supported": HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
+        "enrol-delayed": HTTPStatus.TOO_MANY_REQUESTS,
         "json-too-large": HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
         "length-required": HTTPStatus.LENGTH_REQUIRED,
         "length-unreadable": HTTPStatus.BAD_REQUEST,
@@ -62,7 +63,6 @@ STATUS_BY_CODE: Mapping[str, HTTPStatus] = MappingProxyType(
         "name-refused": HTTPStatus.BAD_REQUEST,
         "parameter-unknown": HTTPStatus.BAD_REQUEST,
         "parameter-unreadable": HTTPStatus.BAD_REQUEST,
-        "throttled": HTTPStatus.TOO_MANY_REQUESTS,
     }
 )
 

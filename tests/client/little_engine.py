@@ -34,7 +34,7 @@ LEAVES_A_CHILD = (
     "subprocess.Popen(sleep, start_new_session=True, cwd='/')\n"
 ) + SLEEPS
 
-PATIENCE_S = 20.0
+PATIENCE_S = 60.0
 
 
 def wait_until(condition: Callable[[], bool]) -> None:

@@ -27,7 +27,11 @@ from tests.client.invariants import check_customer, check_instant, check_settled
 
 @dataclass(frozen=True)
 class Scenario:
-    """An attempt: how the host is prepared, what is done, from which version to which."""
+    """An attempt: how the host is prepared, what is done, from which version to which.
+
+    Attributes:
+        since: the effect from which on this attempt differs from another scenario; kills begin there.
+    """
 
     name: str
     begun: str | None
@@ -36,6 +40,7 @@ class Scenario:
     act: Callable[[Host, FsOps], object]
     outcome: Outcome
     customised: bool = True
+    since: str | None = None
 
 
 def _update(host: Host, fs: FsOps) -> object:
@@ -76,11 +81,15 @@ def _updated(host: Host) -> None:
     host.install("1.1.0")
 
 
+SWAPPED, STARTED = "exchange staged", "start engine engine"
+
 SCENARIOS = [
     Scenario("update", "1.0.0", "1.1.0", _run_old, _update, Outcome.OK),
-    Scenario("update of a stopped engine", "1.0.0", "1.1.0", _stop_old, _update, Outcome.OK),
-    Scenario("update that is sick", "1.0.0", "1.1.0", _sick_new, _update, Outcome.ROLLED_BACK),
-    Scenario("update that exits", "1.0.0", "1.1.0", _exiting_new, _update, Outcome.ROLLED_BACK),
+    Scenario("update of a stopped engine", "1.0.0", "1.1.0", _stop_old, _update, Outcome.OK, since=SWAPPED),
+    Scenario("update that is sick", "1.0.0", "1.1.0", _sick_new, _update, Outcome.ROLLED_BACK, since=STARTED),
+    Scenario(
+        "update that exits", "1.0.0", "1.1.0", _exiting_new, _update, Outcome.ROLLED_BACK, since=STARTED
+    ),
     Scenario("first installation", None, "1.1.0", lambda host: None, _update, Outcome.OK, customised=False),
     Scenario(
         "first installation that is sick",
@@ -90,6 +99,7 @@ SCENARIOS = [
         _update,
         Outcome.ROLLED_BACK,
         customised=False,
+        since=STARTED,
     ),
     Scenario("rollback", "1.1.0", "1.0.0", _updated, _roll_back, Outcome.OK),
 ]
@@ -126,8 +136,9 @@ def test_killed_before_any_effect_the_updater_recovers(
     dry = kind()
     assert scenario.act(origin.copy(folder / "dry"), dry) is scenario.outcome
     shutil.rmtree(folder / "dry")
-    assert len(dry.effects) > 100
-    for at, effect in enumerate(dry.effects):
+    first = 0 if scenario.since is None else dry.effects.index(scenario.since)
+    assert len(dry.effects) - first > 20
+    for at, effect in list(enumerate(dry.effects))[first:]:
         host = origin.copy(folder / "killed")
         try:
             _kill_and_recover(scenario, host, kind=kind, at=at)

@@ -344,3 +344,18 @@ def test_notes_without_a_sha256_are_left_out_and_named(
     view = vendor.view(cache)
     assert view.notes == {}
     assert path in view.unusable
+
+
+@pytest.mark.parametrize("name", ["2.0.0/readme.txt", f"2.0/{PRODUCT}-2.0.0-notes.json", "x/x"])
+def test_a_file_that_says_nothing_of_itself_and_is_no_notes_is_left_out_and_named(
+    vendor: Vendor, cache: Path, name: str
+) -> None:
+    path = f"{PRODUCT}/{name}"
+
+    def change(role: Targets) -> None:
+        role.targets[path] = TargetFile(1, {"sha256": "0" * 64}, path)
+
+    publish(vendor, change)
+    view = vendor.view(cache)
+    assert view.notes == {}
+    assert path in view.unusable

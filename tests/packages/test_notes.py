@@ -1,4 +1,4 @@
-"""Notes: what support writes by hand is read with the same rules before it is signed and where it is shown."""
+"""Notes: what support writes by hand is read by the same rules when it is signed and when it is shown."""
 
 from __future__ import annotations
 

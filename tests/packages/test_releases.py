@@ -195,7 +195,7 @@ def test_notes_nobody_could_read_are_refused_and_named(
     notes = tmp_path / "notes.json"
     notes.write_text(content)
     package = vendor.package("1.0.0")
-    with pytest.raises(ReleaseRefused, match="notes.json: "):
+    with pytest.raises(ReleaseRefused, match=r"notes\.json: "):
         add_release(vendor.repository, vendor.keys, [package], ReleaseTerms(notes=notes), now=vendor.tick())
     assert refusal(vendor, [package], ReleaseTerms(notes=notes)) == code
 

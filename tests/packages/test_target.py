@@ -5,12 +5,13 @@ from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 
-from engineshed_packages.errors import TargetRefused
+from engineshed_packages.errors import TargetRefused, VersionUnreadable
 from engineshed_packages.jsontext import Json
 from engineshed_packages.target import (
     PLATFORMS,
     Target,
     check_channel,
+    check_notes_path,
     check_platform,
     check_product,
     host_platform,
@@ -204,7 +205,27 @@ def test_the_download_name_has_the_digest_before_the_file_name() -> None:
 
 
 def test_the_notes_lie_beside_the_packages() -> None:
-    assert notes_path("sample-engine", Version("3.4")) == "sample-engine/3.4/sample-engine-3.4-notes.json"
+    path = notes_path("sample-engine", Version("3.4"))
+    assert path == check_notes_path(path) == "sample-engine/3.4/sample-engine-3.4-notes.json"
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "",
+        "sample-engine",
+        "sample-engine/3.4",
+        "sample-engine/3.4/sample-engine-3.4-any.zip",
+        "sample-engine/3.4.0/sample-engine-3.4-notes.json",
+        "sample-engine/3.4/other-3.4-notes.json",
+        "sample-engine/new/sample-engine-new-notes.json",
+        "con/3.4/con-3.4-notes.json",
+        "x/sample-engine/3.4/sample-engine-3.4-notes.json",
+    ],
+)
+def test_a_path_of_no_notes_is_refused(path: str) -> None:
+    with pytest.raises((TargetRefused, VersionUnreadable)):
+        check_notes_path(path)
 
 
 @pytest.mark.parametrize("product", ["a", "sample-engine", "engine2", "a" * 64])

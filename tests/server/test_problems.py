@@ -23,6 +23,7 @@ from engineshed_server.problems import of_error, of_status
         (errors.Conflict("release-other-bytes", "m"), 409),
         (errors.TryLater("ingest-busy", "m"), 503),
         (errors.TryLater("disk-full", "m"), 507),
+        (errors.TryLater("enrol-delayed", "m"), 429),
         (errors.Refused("length-required", "m"), 411),
         (ProtocolRefused("poll-unreadable", "m"), 400),
         (ProtocolRefused("json-too-large", "m"), 413),

@@ -137,6 +137,7 @@ def test_a_database_url_always_names_its_driver(given: str, used: str) -> None:
 def test_without_a_database_url_sqlite_lies_in_the_data_folder(tmp_path: Path) -> None:
     settings = load_settings(None, {}, flags={"portal.data_dir": str(tmp_path)})
     assert settings.database_url == f"sqlite+pysqlite:///{tmp_path}/engineshed.db"
+    assert line(settings, "database.url") == (settings.database_url, "default")
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,8 @@ Where both sides want a name, nothing of either is lost:
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import os
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -55,6 +56,7 @@ class Plan:
         items: what is copied; folders only where they are empty, others come with their content.
         overlay: what the administrator wants in ``ext/lib``, in place of what is there.
         unlisted: paths in no manifest. ignored: sockets and the like, which cannot be copied.
+        owners: (user, group) of everything in the live engine; the new one gets the same.
     """
 
     removed: tuple[str, ...]
@@ -63,6 +65,7 @@ class Plan:
     overlay: tuple[Item, ...]
     unlisted: tuple[str, ...]
     ignored: tuple[str, ...]
+    owners: frozenset[tuple[int, int]] = frozenset()
 
     @property
     def total_bytes(self) -> int:
@@ -146,6 +149,7 @@ def plan_carry(live: Path, rules: Rules, overlay: Path) -> Plan:
         overlay=_overlay(overlay),
         unlisted=tuple(unlisted),
         ignored=tuple(ignored),
+        owners=frozenset((one.status.st_uid, one.status.st_gid) for one in found.values()),
     )
 
 
@@ -172,6 +176,27 @@ def check_plan(plan: Plan, rules: Rules) -> None:
         raise Refused(
             "link-in-the-way",
             f"{OVERLAY} in the engine is no folder, but update/{OVERLAY} must go there: empty one of them",
+        )
+
+
+def check_rights(plan: Plan, *, user: int, groups: Collection[int]) -> None:
+    """Find before the engine is stopped whether an updater that is not root may do what *plan* says.
+
+    Raises:
+        Refused: code ``rights-lacking``.
+    """
+    foreign = sorted(f"{uid}:{gid}" for uid, gid in plan.owners if uid != user or gid not in groups)
+    secret = [
+        item.found.relative
+        for item in (*plan.items, *plan.overlay)
+        if item.found.shape is Shape.FILE and not os.access(item.found.path, os.R_OK)
+    ]
+    if foreign or secret:
+        raise Refused(
+            "rights-lacking",
+            f"the updater runs as user {user} and cannot give files in the engine back to their owners "
+            f"({', '.join(foreign[:5]) or 'none'}) or cannot read them ({', '.join(secret[:5]) or 'none'}): "
+            "run it as root, or make everything in the engine its own",
         )
 
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from dataclasses import replace
 
 from engineshed_client.errors import DiskTrouble, EngineTrouble, PortalUnavailable, Refused, TreeBroken
 from engineshed_client.health import probe_spec
-from engineshed_client.install.plan import Plan, Rules, check_plan, plan_carry, plan_first
+from engineshed_client.install.plan import Plan, Rules, check_plan, check_rights, plan_carry, plan_first
 from engineshed_client.install.staging import Stage, read_back
 from engineshed_client.install.trees import Tree
 from engineshed_client.journal import Journal
@@ -52,6 +54,8 @@ def staged(context: Context, journal: Journal) -> Result:
     plan, rules = plan_for(context, journal, tree)
     if rules is not None:
         check_plan(plan, rules)
+    if sys.platform != "win32" and os.geteuid() != 0:
+        check_rights(plan, user=os.geteuid(), groups={os.getegid(), *os.getgroups()})
     _check_space(context, plan.total_bytes + plan.total_bytes // 10 + _CARRY_MARGIN_BYTES)
     if journal.origin is None:
         # Nobody ever stopped an engine that never was: a first installation is started and probed.

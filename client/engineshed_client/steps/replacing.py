@@ -75,12 +75,9 @@ def finish_swap(context: Context, journal: Journal) -> None:
 
 
 def undo_swap(context: Context, journal: Journal) -> Result:
-    """After a swap that failed: UNDONE when the old engine is in its place, else the way back is due."""
-    found = which(context, journal, context.paths.engine)
-    if found is Which.TO:
-        return Event.FAILED, journal
+    """After a swap that failed, by half or whole: UNDONE when the old engine is in its place again."""
     try:
         restore(context, journal)
-    except TreeBroken:
-        return Event.FAILED, journal
+    except TreeBroken as err:
+        return failed(context, journal, err)
     return Event.UNDONE, journal

@@ -1,8 +1,8 @@
-"""The vendor's TUF tree: metadata for everybody, packages for engines and operators.
+"""The vendor's TUF tree: metadata for everybody, packages and notes for engines and operators.
 
-Packages need a token. Every file but ``timestamp.json`` has its version or its digest in its name and
-never changes: caches may keep it for ever. A metadata file is small and answered from memory with a
-digest of what was read, so that a file replaced in this moment is never half of each.
+Packages and notes need a token. Every file but ``timestamp.json`` has its version or its digest in its
+name and never changes: caches may keep it for ever. A metadata file is small and answered from memory with
+a digest of what was read, so that a file replaced in this moment is never half of each.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import re
 from flask import Blueprint, Response, request
 
 from engineshed_packages.files import read_limited
+from engineshed_packages.target import Target
 from engineshed_server.api import tokens
 from engineshed_server.api.context import portal
 from engineshed_server.api.files import (
@@ -53,17 +54,19 @@ def metadata(name: str) -> Response:
 
 @routes.get("/targets/<path:name>")
 def targets(name: str) -> Response:
-    """A package, by the name that carries its digest."""
+    """A package or notes, by the name that carries the digest."""
     tokens.reader_of_packages(request)
-    package = releases.find_package(portal(), name)
-    if package is None:
-        raise NotFound("package-unknown", f"there is no package {name[:120]!r}: see GET /api/v1/releases")
-    target = package.target
+    found = releases.find_target(portal(), name)
+    if found is None:
+        raise NotFound(
+            "package-unknown", f"there are no package or notes {name[:120]!r}: see GET /api/v1/releases"
+        )
+    listed = found.listed
     shown = Representation(
-        length_bytes=target.length_bytes,
-        sha256=target.sha256,
-        content_type="application/zip",
+        length_bytes=listed.length_bytes,
+        sha256=listed.sha256,
+        content_type="application/zip" if isinstance(listed, Target) else "application/json",
         cache_control=FOREVER_PRIVATE,
-        download_name=target.path.rpartition("/")[2],
+        download_name=listed.path.rpartition("/")[2],
     )
-    return answer_with(shown, open_stored(package.path, target.length_bytes), request=request)
+    return answer_with(shown, open_stored(found.path, listed.length_bytes), request=request)

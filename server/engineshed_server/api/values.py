@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 
 from engineshed_packages.jsontext import Json
+from engineshed_packages.metadata import NotesFile
 from engineshed_packages.target import Target
 from engineshed_packages.times import format_time
 from engineshed_server.domain.decide import Decision
@@ -18,7 +19,7 @@ def _time_or_none(moment: datetime | None) -> str | None:
 
 
 def release_values(release: Release) -> dict[str, Json]:
-    """One release with its packages."""
+    """One release with its packages and notes; ``notes`` is null when none are here."""
     packages: list[Json] = [
         _package_values(target, sha1) for target, sha1 in zip(release.targets, release.sha1, strict=True)
     ]
@@ -28,6 +29,16 @@ def release_values(release: Release) -> dict[str, Json]:
         "published": format_time(release.published),
         "held": release.held,
         "packages": packages,
+        "notes": None if release.notes is None else _notes_values(release.notes),
+    }
+
+
+def _notes_values(notes: NotesFile) -> dict[str, Json]:
+    return {
+        "path": notes.path,
+        "download_name": notes.download_name,
+        "length": notes.length_bytes,
+        "sha256": notes.sha256,
     }
 
 
@@ -65,6 +76,7 @@ def engine_values(engine: EngineLine) -> dict[str, Json]:
         "updater_state": engine.updater_state,
         "updater_version": engine.updater_version,
         "health": engine.health,
+        "two_hosts": engine.two_hosts,
     }
 
 

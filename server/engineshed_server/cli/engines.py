@@ -48,7 +48,8 @@ def list_command(settings: Settings, as_json: bool) -> None:
 
 def _row(one: EngineLine) -> tuple[str | None, ...]:
     seen = None if one.seen is None else format_time(one.seen)
-    state = one.state if one.updater_state is None else f"{one.state}, {one.updater_state}"
+    words = [one.state, one.updater_state, "TWO HOSTS" if one.two_hosts else None]
+    state = ", ".join(word for word in words if word is not None)
     return (one.engine_id, one.host_name, one.product, one.version, one.health, state, seen)
 
 
@@ -66,6 +67,8 @@ def show(settings: Settings, engine_id: str, as_json: bool) -> None:
     for name, value in engine_values(detail.line).items():
         print_data(f"{name:<16}{'-' if value is None else value}")
     _print_history(detail)
+    if detail.line.two_hosts:
+        talk(f"more than one host polls as {engine_id}: revoke it and enrol each of them anew")
 
 
 def _print_history(detail: EngineDetail) -> None:

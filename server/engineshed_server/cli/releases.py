@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import click
 
+from engineshed_packages.metadata import NotesFile
 from engineshed_packages.target import Target
 from engineshed_packages.times import format_time
 from engineshed_server.api.values import release_values
 from engineshed_server.cli.opening import opened
 from engineshed_server.cli.options import with_settings
 from engineshed_server.cli.output import print_data, print_json, print_table
-from engineshed_server.services.releases import Release, list_releases, show_release
+from engineshed_server.errors import NotFound, Refused
+from engineshed_server.services.portal import Portal
+from engineshed_server.services.releases import Release, list_releases, read_notes, show_release
 from engineshed_server.settings import Settings
 
 
@@ -56,9 +59,10 @@ def _state(one: Release) -> str:
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @with_settings
 def show(settings: Settings, product: str, version: str, as_json: bool) -> None:
-    """Show VERSION of PRODUCT with its packages and their digests."""
+    """Show VERSION of PRODUCT with its packages, their digests, and in which languages it has notes."""
     with opened(settings) as portal:
         found = show_release(portal, product, version=version)
+        notes = None if found.notes is None else _notes_line(portal, found.notes)
     if as_json:
         print_json(release_values(found))
         return
@@ -66,6 +70,16 @@ def show(settings: Settings, product: str, version: str, as_json: bool) -> None:
     for target, sha1 in zip(found.targets, found.sha1, strict=True):
         for line in _package_lines(target, sha1):
             print_data(line)
+    if notes is not None:
+        print_data(notes)
+
+
+def _notes_line(portal: Portal, notes: NotesFile) -> str:
+    try:
+        told = ", ".join(sorted(read_notes(portal, notes).languages))
+    except (Refused, NotFound) as err:
+        told = f"not to be shown: {err.message}"
+    return f"{notes.path} ({told})"
 
 
 def _package_lines(target: Target, sha1: str) -> list[str]:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from sqlalchemy import Row, Select, insert, select, update
@@ -11,6 +12,7 @@ from sqlalchemy.orm import Session
 
 from engineshed_server.db.guard import changed_rows
 from engineshed_server.db.models import EngineRow, PresenceRow
+from engineshed_server.domain.boots import Boots
 
 ENROLLED = "enrolled"
 REVOKED = "revoked"
@@ -44,6 +46,7 @@ class EngineRecord:
 
     Attributes:
         version, version_at: from enrolment and reports, and when it was said.
+        boots: the starts of its updater that polled lately.
     """
 
     engine_id: str
@@ -59,9 +62,11 @@ class EngineRecord:
     enrolled: datetime
     revoked: datetime | None
     presence: Presence | None
+    boots: Boots = field(default_factory=Boots)
 
 
-_RECORD = tuple(name for name in EngineRecord.__dataclass_fields__ if name not in ("engine_id", "presence"))
+_OTHERWISE = ("engine_id", "presence", "boots")
+_RECORD = tuple(name for name in EngineRecord.__dataclass_fields__ if name not in _OTHERWISE)
 _PRESENCE = tuple(Presence.__dataclass_fields__)
 
 
@@ -73,12 +78,13 @@ def _record(found: Row[EngineRow, PresenceRow]) -> EngineRecord:
     row, outer = found
     seen: PresenceRow | None = outer  # the outer join has None for an engine that never polled
     presence = None if seen is None else Presence(**{name: getattr(seen, name) for name in _PRESENCE})
+    boots = Boots() if seen is None else Boots.from_dict(json.loads(seen.boots))
     values = {name: getattr(row, name) for name in _RECORD}
-    return EngineRecord(engine_id=row.id, presence=presence, **values)
+    return EngineRecord(engine_id=row.id, presence=presence, boots=boots, **values)
 
 
 def add_engine(session: Session, record: EngineRecord) -> None:
-    """Write a new engine; its ``presence`` comes with its first poll."""
+    """Write a new engine; its ``presence`` and ``boots`` come with its first poll."""
     session.add(EngineRow(id=record.engine_id, **{name: getattr(record, name) for name in _RECORD}))
 
 
@@ -137,21 +143,30 @@ def set_version(session: Session, engine_id: str, *, version: str | None, at: da
 
 
 def write_presences(session: Session, presences: Sequence[Presence]) -> None:
-    """Write what engines last said; an older word never replaces a newer one, in whatever order they come.
+    """Write what engines last said, one word each; an older one never replaces a newer one.
 
-    ``attributes`` None leaves the stored ones: they are sent only when they changed.
+    ``attributes`` None leaves the stored ones: they are sent only when they changed. Of two processes that
+    write one engine at once the later forgets a nonce of the earlier; the next polls bring it back.
     """
+    ids = [presence.engine_id for presence in presences]
+    query = select(PresenceRow.engine_id, PresenceRow.boots).where(PresenceRow.engine_id.in_(ids))
+    known = {row.engine_id: row.boots for row in session.execute(query)}
     for presence in presences:
+        written = known.get(presence.engine_id)
+        before = Boots() if written is None else Boots.from_dict(json.loads(written))
         values = {name: getattr(presence, name) for name in _PRESENCE}
-        if presence.attributes is None:
-            del values["attributes"]
-        newer = (
-            update(PresenceRow)
-            .where(PresenceRow.engine_id == presence.engine_id, PresenceRow.seen < presence.seen)
-            .values(**values)
-        )
-        if changed_rows(session, newer) == 1:
-            continue
-        known = select(PresenceRow.engine_id).where(PresenceRow.engine_id == presence.engine_id)
-        if session.scalar(known) is None and session.get(EngineRow, presence.engine_id) is not None:
+        values["boots"] = json.dumps(before.after(presence.boot, now=presence.seen).to_dict())
+        if written is not None:
+            _replace_presence(session, presence, values=values)
+        elif session.get(EngineRow, presence.engine_id) is not None:
             session.execute(insert(PresenceRow).values(**values))
+
+
+def _replace_presence(session: Session, presence: Presence, *, values: dict[str, object]) -> None:
+    kept = {name: value for name, value in values.items() if name != "attributes" or value is not None}
+    newer = (
+        update(PresenceRow)
+        .where(PresenceRow.engine_id == presence.engine_id, PresenceRow.seen < presence.seen)
+        .values(**kept)
+    )
+    session.execute(newer.execution_options(synchronize_session=False))

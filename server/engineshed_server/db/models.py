@@ -116,7 +116,7 @@ class PackageRow(Base):
 
 
 class NotesRow(Base):
-    """The notes of a release, whose bytes are in the blob store; ``path`` as a target's ``notes`` names it."""
+    """The notes of a release, whose bytes are in the blob store; ``path`` is what its targets name."""
 
     __tablename__ = "notes"
 

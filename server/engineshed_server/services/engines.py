@@ -1,4 +1,8 @@
-"""Engines as operators see them: the list, one with its attempts and orders, and revocation."""
+"""Engines as operators see them: the list, one with its attempts and orders, and revocation.
+
+What an engine runs and does is known from its polls and from its final reports: the later word counts. A
+report ends an attempt, so the updater is shown idle from then on, and not in the state of the poll before.
+"""
 
 from __future__ import annotations
 
@@ -16,6 +20,7 @@ from engineshed_server.services.portal import Portal
 MAX_LIMIT = 1000
 SHOWN_ATTEMPTS = 20
 SHOWN_ORDERS = 20
+IDLE = "IDLE"  # the updater's state between two attempts, as polls name it
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,8 +29,9 @@ class EngineLine:
 
     Attributes:
         state: ``enrolled`` or ``revoked``.
-        version: by the later of its last poll and its last report.
+        version, updater_state: by the later of its last poll and its last report.
         seen: its last poll; with ``updater_state``, ``updater_version``, ``health`` None before the first.
+        two_hosts: more than one host polls with this identity, as when a machine was copied.
     """
 
     engine_id: str
@@ -41,6 +47,7 @@ class EngineLine:
     updater_state: str | None
     updater_version: str | None
     health: str | None
+    two_hosts: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,9 +107,19 @@ class EnginePage:
 def installed_version(engine: engines.EngineRecord) -> str | None:
     """The version the engine runs, by the later of its last poll and its last report."""
     presence = engine.presence
-    if presence is not None and presence.seen >= engine.version_at:
-        return presence.version
-    return engine.version
+    return presence.version if presence is not None and _counts(presence, engine) else engine.version
+
+
+def _counts(presence: engines.Presence, engine: engines.EngineRecord) -> bool:
+    """Whether the last poll came after the last report."""
+    return presence.seen >= engine.version_at
+
+
+def _updater_state(engine: engines.EngineRecord) -> str | None:
+    presence = engine.presence
+    if presence is None:
+        return None
+    return presence.updater_state if _counts(presence, engine) else IDLE
 
 
 def list_engines(portal: Portal, *, limit: int = 100, cursor: str | None = None) -> EnginePage:
@@ -175,9 +192,10 @@ def _line(engine: engines.EngineRecord) -> EngineLine:
         state=engine.state,
         enrolled=engine.enrolled,
         seen=None if seen is None else seen.seen,
-        updater_state=None if seen is None else seen.updater_state,
+        updater_state=_updater_state(engine),
         updater_version=None if seen is None else seen.updater_version,
         health=None if seen is None else seen.health,
+        two_hosts=engine.boots.two_hosts,
     )
 
 

@@ -3,6 +3,11 @@
 A token is consumed in one guarded UPDATE: of two hosts with the last use, one joins. Failed guesses are
 counted per address in the database, so that all processes count together, and cost growing waits; a
 valid token from an address that has to wait waits too, else waiting would tell which one is valid.
+
+The address is that of the connection. Behind a web server in front of the portal it is that server's, for
+every host alike: guessing is delayed all the same, but one who guesses also delays all who join meanwhile,
+at most ``MAX_WAIT_S``. A forwarded address must not simply be believed, anyone can write one; it needs a
+setting that names the servers in front, which does not exist yet.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Ingest: a bundle that somebody uploaded becomes published releases, or nothing at all.
 
-    open the zip → verify its metadata on a copy of the trusted state → hold every listed package against
-    what is stored → prove and store the packages → ``publishing``: rows, metadata, rows, trust
+    open the zip → verify its metadata on a copy of the trusted state → hold everything it lists against
+    what is stored → ``storing``: packages and notes → ``publishing``: rows, metadata, rows, trust
 
 The vendor's root comes from ``init``, never from a bundle. Only names that verified metadata lists are
 opened. Until the first row is written nothing has changed but blobs nobody knows of; from then on every
@@ -15,7 +15,7 @@ metadata still lists their digest, and a notice says so. The same bundle twice c
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -23,18 +23,16 @@ from pathlib import Path
 
 from engineshed_packages.archive import Archive, open_archive
 from engineshed_packages.bundle import Bundle, VerifiedBundle
-from engineshed_packages.digests import Digester
 from engineshed_packages.errors import Conflict as LockConflict
 from engineshed_packages.locks import exclusive
-from engineshed_packages.manifest import check_package
-from engineshed_packages.metadata import View
-from engineshed_packages.sources import TARGETS_FOLDER, Source
+from engineshed_packages.metadata import NotesFile, View
+from engineshed_packages.sources import TARGETS_FOLDER
 from engineshed_packages.target import Target
 from engineshed_server.db import releases
-from engineshed_server.errors import Conflict, Refused, TryLater, format_boundary
+from engineshed_server.errors import Conflict, TryLater, format_boundary
 from engineshed_server.services import publishing
 from engineshed_server.services.portal import Portal
-from engineshed_server.services.publishing import StoredPackage
+from engineshed_server.services.storing import Stored, store
 from engineshed_server.storage.disk import disk_errors
 
 PUBLISHED = "published"
@@ -102,10 +100,10 @@ def ingest_bundle(
         reached("recorded")
         visible = publishing.publish(portal, verified.view, actor=actor, now=now, reached=reached)
     done = Ingested(
-        code=PUBLISHED if added_metadata or visible or healed else UNCHANGED,
+        code=PUBLISHED if added_metadata or visible or healed or stored.notes else UNCHANGED,
         releases=_by_release((*healed, *visible)),
         added_metadata=added_metadata,
-        notices=_notices(verified, left_out),
+        notices=_notices(verified, left_out, stored=stored),
     )
     logger.info("bundle ingested", extra={"code": done.code, "actor": actor, "packages": len(visible)})
     return done
@@ -123,8 +121,8 @@ def recover(portal: Portal, *, now: datetime) -> None:
 
 def _verify_and_store(
     portal: Portal, path: Path, *, now: datetime, reached: Callable[[str], None]
-) -> tuple[VerifiedBundle, tuple[StoredPackage, ...], tuple[str, ...]]:
-    """What the bundle is worth, its packages that have no row yet, and the names that were left out."""
+) -> tuple[VerifiedBundle, Stored, tuple[str, ...]]:
+    """What the bundle is worth, what of it has no row yet, and the names that were left out."""
     with open_archive(path) as archive:
         bundle = Bundle(archive)
         verified = bundle.verify(
@@ -134,9 +132,9 @@ def _verify_and_store(
             seen=publishing.seen_so_far(portal),
         )
         reached("verified")
-        known = _known_packages(portal, verified.view)
+        known = _known(portal, verified.view)
         left_out = _unlisted(archive, verified.view)
-        stored = _store(portal, bundle.source, packages=verified.packages, known=known, reached=reached)
+        stored = store(portal, bundle.source, verified=verified, known=known, reached=reached)
         return verified, stored, left_out
 
 
@@ -156,20 +154,25 @@ def _alone(portal: Portal, *, wait_s: float) -> Iterator[None]:
         yield
 
 
-def _known_packages(portal: Portal, view: View) -> dict[str, releases.PackageRecord]:
-    """What is stored, by path, once it is sure that *view* contradicts none of it.
+def _known(portal: Portal, view: View) -> Mapping[str, Target | NotesFile]:
+    """The packages and notes that have a row, by path, once it is sure that *view* contradicts none of them.
 
     Raises:
         Conflict: the metadata lists other bytes for a version that is here.
     """
     with portal.database.read() as session:
-        records = releases.list_packages(session)
-    known = {(one.target.product, one.target.version, one.target.platform): one.target for one in records}
+        packages = [record.target for record in releases.list_packages(session)]
+        notes = releases.list_notes(session)
+    by_version = {(one.product, one.version, one.platform): one for one in packages}
     for target in view.targets:
-        here = known.get((target.product, target.version, target.platform))
+        here = by_version.get((target.product, target.version, target.platform))
         if here is not None and (here.path, here.sha256) != (target.path, target.sha256):
             raise _other_bytes(target.path, found=target.sha256, expected=here.sha256)
-    return {one.target.path: one for one in records}
+    for listed in view.notes.values():
+        written = notes.get(listed.path)
+        if written is not None and written.sha256 != listed.sha256:
+            raise _other_bytes(listed.path, found=listed.sha256, expected=written.sha256)
+    return {**notes, **{one.path: one for one in packages}}
 
 
 def _other_bytes(path: str, *, found: str, expected: str) -> Conflict:
@@ -184,70 +187,23 @@ def _unlisted(archive: Archive, view: View) -> tuple[str, ...]:
     """Names below ``targets/`` that the verified metadata does not list; none of them is opened.
 
     Raises:
-        Conflict: one of them is another package of a version that is listed.
+        Conflict: one of them is another package, or other notes, of a version that is listed.
     """
-    digests = {target.path: target.sha256 for target in view.targets}
-    listed = {target.download_name for target in view.targets}
-    listed |= {notes.download_name for notes in view.notes.values()}
+    every: tuple[Target | NotesFile, ...] = (*view.targets, *view.notes.values())
+    digests = {one.path: one.sha256 for one in every}
+    listed = {one.download_name for one in every}
     names: list[str] = []
     for entry in archive.entries:
         folder, _, name = entry.name.partition("/")
         if folder != TARGETS_FOLDER or name in listed:
             continue
         parent, _, file_name = name.rpartition("/")
-        sha256, _, package_name = file_name.partition(".")
-        expected = digests.get(f"{parent}/{package_name}")
+        sha256, _, target_name = file_name.partition(".")
+        expected = digests.get(f"{parent}/{target_name}")
         if expected is not None:
-            raise _other_bytes(f"{parent}/{package_name}", found=sha256, expected=expected)
+            raise _other_bytes(f"{parent}/{target_name}", found=sha256, expected=expected)
         names.append(entry.name)
     return tuple(names)
-
-
-def _store(
-    portal: Portal,
-    source: Source,
-    *,
-    packages: Sequence[Target],
-    known: dict[str, releases.PackageRecord],
-    reached: Callable[[str], None],
-) -> tuple[StoredPackage, ...]:
-    """Prove every package of the bundle and store what is not here; returns those without a row."""
-    stored: list[StoredPackage] = []
-    for target in packages:
-        name = f"{TARGETS_FOLDER}/{target.download_name}"
-        here = known.get(target.path)
-        with source.open(name, max_bytes=target.length_bytes) as pieces:
-            whole = portal.blobs.find(target.sha256, length_bytes=target.length_bytes) is not None
-            if here is not None and whole:
-                _prove(target, pieces)
-            else:
-                sha1 = _receive(portal, target, pieces=pieces)
-                if here is None:
-                    stored.append(StoredPackage(target=target, sha1=sha1))
-        reached("stored")
-    return tuple(stored)
-
-
-def _receive(portal: Portal, target: Target, *, pieces: Iterable[bytes]) -> str:
-    with portal.blobs.receive(pieces, sha256=target.sha256, length_bytes=target.length_bytes) as blob:
-        with open_archive(blob.path) as package:
-            check_package(package, target)
-        blob.keep()
-        return blob.digests.sha1
-
-
-def _prove(target: Target, pieces: Iterable[bytes]) -> None:
-    """A damaged bundle is refused although its packages are here already: its owner must hear of it."""
-    digester = Digester()
-    for piece in pieces:
-        digester.update(piece)
-    found = digester.result()
-    if (found.length_bytes, found.sha256) != (target.length_bytes, target.sha256):
-        raise Refused(
-            "content-mismatch",
-            f"{target.path}: found {found.length_bytes} bytes with SHA-256 {found.sha256}, signed are "
-            f"{target.length_bytes} bytes with {target.sha256}",
-        )
 
 
 def _by_release(targets: Iterable[Target]) -> tuple[IngestedRelease, ...]:
@@ -260,7 +216,7 @@ def _by_release(targets: Iterable[Target]) -> tuple[IngestedRelease, ...]:
     )
 
 
-def _notices(verified: VerifiedBundle, left_out: Sequence[str]) -> tuple[str, ...]:
+def _notices(verified: VerifiedBundle, left_out: Sequence[str], *, stored: Stored) -> tuple[str, ...]:
     notices: list[str] = []
     if verified.older:
         notices.append(
@@ -270,4 +226,5 @@ def _notices(verified: VerifiedBundle, left_out: Sequence[str]) -> tuple[str, ..
         )
     notices += [f"{name} is not listed by the vendor's metadata and was left out" for name in left_out]
     notices += [f"{name} was left out: {why}" for name, why in verified.view.unusable.items()]
+    notices += stored.notices
     return tuple(notices[:MAX_NOTICES])

@@ -46,7 +46,7 @@ def claim_order(portal: Portal, poll: Poll, *, target: Target, now: datetime) ->
 
     Raises:
         NotAuthenticated: code ``engine-revoked`` or ``engine-unknown``.
-        Conflict: code ``engine-mismatch``: the poll names another product or platform than was enrolled.
+        Conflict: code ``engine-other-kind``: the poll names another product or platform than was enrolled.
         TryLater: the database is away.
     """
     # Most polls of a fleet that is being updated come for an order that already stands: no writer needed.
@@ -109,7 +109,7 @@ def _check_engine(engine: engines.EngineRecord | None, poll: Poll) -> None:
         raise NotAuthenticated("engine-revoked", f"engine {poll.engine} is revoked on this portal")
     if (engine.product, engine.platform) != (poll.product, poll.platform):
         raise Conflict(
-            "engine-mismatch",
+            "engine-other-kind",
             f"engine {poll.engine} is enrolled as {engine.product} for {engine.platform}, "
             f"its poll says {poll.product} for {poll.platform}: enrol it anew",
         )

@@ -2,8 +2,8 @@
 
 The order, and why it is this one:
 
-1. *record*: one transaction writes the packages' rows as ``arriving``. Their bytes are durable already.
-   Nobody is offered them, no list shows them, but they can be downloaded.
+1. *record*: one transaction writes the packages' rows as ``arriving``, and those of the notes. Their bytes
+   are durable already. Nobody is offered them, no list shows them, but they can be downloaded.
 2. *metadata*: all immutable files, then ``timestamp.json`` by rename. Whoever reads the new set from
    now on finds every package in it that this portal holds.
 3. *publish*: one transaction turns every listed package ``published``, takes over changed terms, hides
@@ -22,8 +22,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable
 from datetime import datetime
 
 from engineshed_packages.errors import Refused
@@ -37,18 +36,11 @@ from engineshed_server.db import releases, trust
 from engineshed_server.db.audit import Details, add_audit
 from engineshed_server.db.database import Session
 from engineshed_server.services.portal import Portal
+from engineshed_server.services.storing import Stored
 
 logger = logging.getLogger(__name__)
 
 HEALER = "recovery"  # the actor in audit rows of what a killed ingest had left to do
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StoredPackage:
-    """A package whose bytes are durable and proven to be what *target* describes."""
-
-    target: Target
-    sha1: str
 
 
 def seen_so_far(portal: Portal) -> Seen | None:
@@ -58,19 +50,20 @@ def seen_so_far(portal: Portal) -> Seen | None:
     return None if known is None else known.seen
 
 
-def record(portal: Portal, packages: Sequence[StoredPackage], *, actor: str, now: datetime) -> None:
-    """Step 1: write the rows of new packages."""
-    if not packages:
+def record(portal: Portal, stored: Stored, *, actor: str, now: datetime) -> None:
+    """Step 1: write the rows of new packages and notes."""
+    if not stored.packages and not stored.notes:
         return
     with portal.database.write() as session:
-        for package in packages:
+        for package in stored.packages:
             target = package.target
-            if releases.find_package(session, target.path) is None:
-                releases.add_package(session, target, sha1=package.sha1, now=now)
-                details: Details = {"sha256": target.sha256, "length": target.length_bytes}
-                add_audit(
-                    session, "package-stored", subject=target.path, actor=actor, now=now, details=details
-                )
+            releases.add_package(session, target, sha1=package.sha1, now=now)
+            details: Details = {"sha256": target.sha256, "length": target.length_bytes}
+            add_audit(session, "package-stored", subject=target.path, actor=actor, now=now, details=details)
+        for notes in stored.notes:
+            releases.add_notes(session, notes, now=now)
+            details = {"sha256": notes.sha256, "length": notes.length_bytes}
+            add_audit(session, "notes-stored", subject=notes.path, actor=actor, now=now, details=details)
 
 
 def publish(

@@ -9,8 +9,9 @@ from itertools import groupby
 from pathlib import Path
 
 from engineshed_packages.errors import VersionUnreadable
+from engineshed_packages.files import read_limited
 from engineshed_packages.metadata import NotesFile
-from engineshed_packages.notes import Notes, load_notes
+from engineshed_packages.notes import MAX_NOTES_BYTES, Notes
 from engineshed_packages.target import Target
 from engineshed_packages.versions import Version
 from engineshed_server.db import releases
@@ -81,8 +82,8 @@ def read_notes(portal: Portal, notes: NotesFile) -> Notes:
     """What the notes of a release say.
 
     Raises:
-        Refused: codes ``notes-format-unknown`` (this version is too old), ``notes-unreadable``,
-            ``notes-too-large``.
+        Refused: codes ``notes-format-unknown`` (this version is too old), ``notes-unreadable`` or
+            ``file-too-large``.
         NotFound: code ``bytes-missing``.
     """
     path = portal.blobs.find(notes.sha256, length_bytes=notes.length_bytes)
@@ -91,7 +92,7 @@ def read_notes(portal: Portal, notes: NotesFile) -> Notes:
             "bytes-missing", f"the bytes of {notes.path} are gone from the store: upload its bundle again"
         )
     with format_boundary():
-        return load_notes(path)
+        return Notes.from_bytes(read_limited(path, MAX_NOTES_BYTES))
 
 
 def find_target(portal: Portal, download_name: str) -> StoredTarget | None:
@@ -124,9 +125,7 @@ def _look_up(portal: Portal, download_name: str) -> Target | NotesFile | None:
     return listed if listed is not None and listed.sha256 == sha256 else None
 
 
-def _group(
-    records: Iterable[releases.PackageRecord], notes: Mapping[str, NotesFile]
-) -> tuple[Release, ...]:
+def _group(records: Iterable[releases.PackageRecord], notes: Mapping[str, NotesFile]) -> tuple[Release, ...]:
     visible = [record for record in records if record.state == releases.PUBLISHED]
     found: list[Release] = []
     for (product, version), group in groupby(

@@ -23,6 +23,8 @@ REFUSAL = "order-"  # codes of orders the engine did not accept, see the format'
 def record_report(portal: Portal, engine_id: str, *, report: Report, now: datetime) -> ReportAnswer:
     """Take in the report of the engine whose token was verified: its attempt, its version, its order.
 
+    From now on the engine is shown idle with that version, until a later poll says otherwise.
+
     Raises:
         NotAllowed: code ``engine-mismatch``: the report is another engine's.
         NotAuthenticated: code ``engine-unknown``.

@@ -95,6 +95,7 @@ def _build(values: Mapping[str, Value], origins: Mapping[str, str]) -> Settings:
     data_dir = Path(str(values["portal.data_dir"])).expanduser().absolute()
     ca_file = str(values["portal.ca_file"])
     url = str(values["database.url"]) or f"sqlite+pysqlite:///{data_dir}/engineshed.db"
+    shown = {**values, "database.url": url}  # what is in force, not how to find it
     return Settings(
         name=str(values["portal.name"]),
         public_url=str(values["portal.public_url"]),
@@ -109,7 +110,7 @@ def _build(values: Mapping[str, Value], origins: Mapping[str, str]) -> Settings:
         poll_s=int(values["engines.poll_s"]),
         access_token_s=int(values["engines.access_token_s"]),
         log_level=str(values["log.level"]),
-        lines=tuple(_line(field, values[field.name], origin=origins[field.name]) for field in FIELDS),
+        lines=tuple(_line(field, shown[field.name], origin=origins[field.name]) for field in FIELDS),
     )
 
 

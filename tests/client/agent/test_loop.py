@@ -41,7 +41,7 @@ def test_a_portal_that_asks_for_patience_gets_it(joined: JoinedBase) -> None:
         answers.status(500),
         answers.html(),
         answers.json(b'{"code": "engine-revoked"}', 401),
-        answers.json(b'{"code": "engine-mismatch"}', 409),
+        answers.json(b'{"code": "engine-other-kind"}', 409),
     ],
 )
 def test_trouble_doubles_the_wait(joined: JoinedBase, answer: Answer) -> None:

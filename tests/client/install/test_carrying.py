@@ -11,7 +11,7 @@ import pytest
 from engineshed_client.errors import DiskTrouble, Refused
 from engineshed_client.fsops import FsOps
 from engineshed_client.install.carrying import carry
-from engineshed_client.install.plan import Plan, Rules, check_plan, plan_carry, plan_first
+from engineshed_client.install.plan import Plan, Rules, check_plan, check_rights, plan_carry, plan_first
 from engineshed_client.install.trees import with_kept
 from tests.client.install.trees_on_disk import content, put, tree
 from tests.conftest import require
@@ -316,3 +316,28 @@ def test_the_copies_size_is_known_beforehand(pair: MakePair) -> None:
     put(both.live.folder, {"data/big": b"x" * 1000, "conf/a": b"y" * 10})
     put(both.overlay, {"driver.jar": b"z" * 100})
     assert both.plan().total_bytes == 1110
+
+
+def test_an_updater_that_may_not_give_files_back_to_their_owner_is_told_beforehand(pair: MakePair) -> None:
+    both = pair({"bin/run": b""}, {"bin/run": b""})
+    put(both.live.folder, {"conf/a": b"1"})
+    plan = both.plan()
+    (uid, gid), *_ = plan.owners
+    check_rights(plan, user=uid, groups=[gid])
+    for user, groups in ((uid + 1, [gid]), (uid, [gid + 1])):
+        with pytest.raises(Refused, match=f"{uid}:{gid}") as raised:
+            check_rights(plan, user=user, groups=groups)
+        assert raised.value.code == "rights-lacking"
+
+
+def test_an_updater_that_may_not_read_a_file_is_told_beforehand(
+    pair: MakePair, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    both = pair({"bin/run": b""}, {"bin/run": b""})
+    put(both.live.folder, {"conf/secret": b"1"})
+    plan = both.plan()
+    (uid, gid), *_ = plan.owners
+    # Root, which may run these tests, reads everything.
+    monkeypatch.setattr(os, "access", lambda path, mode: False)
+    with pytest.raises(Refused, match="conf/secret"):
+        check_rights(plan, user=uid, groups=[gid])

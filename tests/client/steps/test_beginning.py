@@ -1,6 +1,9 @@
 from __future__ import annotations
 
 import errno
+import os
+import shutil
+import tempfile
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,8 +17,9 @@ from engineshed_client.journal import Kind, State
 from engineshed_client.steps.beginning import begin_install, begin_rollback
 from engineshed_packages.target import Target, target_path
 from engineshed_packages.versions import Version
-from tests.client.host import FastFs, Host
+from tests.client.host import FastFs, Host, memory_folder
 from tests.client.invariants import check_customer
+from tests.conftest import require
 
 
 def _begin(host: Host, target: Target) -> None:
@@ -64,6 +68,18 @@ def test_another_product_is_refused(host: Host) -> None:
 def test_another_platform_is_refused(host: Host) -> None:
     path = target_path("sample-engine", Version.parse("1.1.0"), "windows-x86_64")
     assert _refused(host, _changed(host, platform="windows-x86_64", path=path)) == "other-platform"
+
+
+def test_a_base_on_two_volumes_is_refused(host: Host) -> None:
+    memory = memory_folder()
+    require(
+        memory is not None and os.stat(memory).st_dev != os.stat(host.base).st_dev, "there is one volume only"
+    )
+    with tempfile.TemporaryDirectory(dir=memory) as elsewhere:
+        shutil.copytree(host.paths.update, elsewhere, dirs_exist_ok=True)
+        shutil.rmtree(host.paths.update)
+        host.paths.update.symlink_to(elsewhere)
+        assert _refused(host, host.warehouse.target("1.1.0")) == "two-volumes"
 
 
 def test_a_withdrawn_release_is_refused(host: Host) -> None:

@@ -93,3 +93,10 @@ def test_an_aborted_attempt_starts_an_engine_that_ran(host: Host) -> None:
     assert host.install("1.1.0") is Outcome.ABORTED
     assert host.processes.running == "1.0.0"
     check_settled(host, begun="1.0.0", wanted="1.1.0", was_running=True, reports=1)
+
+
+def test_an_aborted_attempt_leaves_a_stopped_engine_stopped(host: Host) -> None:
+    host.processes.running = None
+    host.settings = replace(host.settings, unlisted="refuse")
+    assert host.install("1.1.0") is Outcome.ABORTED
+    assert (host.processes.running, host.processes.history) == (None, ["start 1.0.0"])

@@ -1,10 +1,11 @@
-"""The TUF tree over HTTP: metadata for everybody, packages with a token."""
+"""The TUF tree over HTTP: metadata for everybody, packages and notes with a token."""
 
 import hashlib
 import json
 
 import pytest
 
+from engineshed_packages.releases import ReleaseTerms
 from engineshed_server.services.api_tokens import Scope
 from tests.server.api.conftest import PortalUnderTest
 
@@ -81,6 +82,34 @@ def test_a_package_may_be_kept_but_not_by_shared_caches(here: PortalUnderTest) -
     here.publish("1.0.0")
     answer = here.get(f"{TARGETS}/{_target(here)}", token=here.token())
     assert answer.headers["Cache-Control"] == "private, max-age=31536000, immutable"
+
+
+def _notes(here: PortalUnderTest) -> dict[str, str]:
+    here.vendor.release("1.0.0", terms=ReleaseTerms(notes=here.vendor.notes()))
+    assert here.put_bundle(here.vendor.bundle("1.0.0")).status_code == 201
+    shown = here.get("/api/v1/releases/sample-engine/1.0.0", token=here.token())
+    notes: dict[str, str] = json.loads(shown.data)["notes"]
+    return notes
+
+
+def test_an_operator_gets_the_notes_byte_for_byte_as_a_file(here: PortalUnderTest) -> None:
+    notes = _notes(here)
+    answer = here.get(f"{TARGETS}/{notes['download_name']}", token=here.token(Scope.VIEWER))
+    assert hashlib.sha256(answer.data).hexdigest() == notes["sha256"]
+    assert answer.headers["Content-Type"] == "application/json"
+    # what a vendor wrote is never run in a portal's name
+    assert answer.headers["X-Content-Type-Options"] == "nosniff"
+    assert answer.headers["Content-Disposition"] == 'attachment; filename="sample-engine-1.0.0-notes.json"'
+
+
+def test_notes_need_a_token(here: PortalUnderTest) -> None:
+    assert here.get(f"{TARGETS}/{_notes(here)['download_name']}").status_code == 401
+
+
+def test_a_release_without_notes_says_so(here: PortalUnderTest) -> None:
+    here.publish("1.0.0")
+    shown = here.get("/api/v1/releases/sample-engine/1.0.0", token=here.token())
+    assert json.loads(shown.data)["notes"] is None
 
 
 @pytest.mark.parametrize("name", ["x/1.0.0/y.zip", "../../engineshed.db", "sample-engine/1.0.0/", "%00"])

@@ -4,7 +4,7 @@ import json
 from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +12,14 @@ import pytest
 
 from engineshed_packages import exits
 from engineshed_packages.enrolment import EnrolLine, EnrolRequest
+from engineshed_packages.releases import ReleaseTerms
 from engineshed_packages.versions import Version
 from engineshed_server.cli import main
 from engineshed_server.services.enrolment import enrol
 from engineshed_server.services.ingest import ingest_bundle
 from engineshed_server.settings import load_settings
 from engineshed_server.wiring import open_portal
+from tests.server.portals import poll_of
 from tests.vendor import PRODUCT, Vendor
 
 
@@ -65,9 +67,9 @@ def portal(command: Command, vendor: Vendor) -> Command:
     return command
 
 
-def publish(folder: Path, vendor: Vendor, version: str) -> None:
+def publish(folder: Path, vendor: Vendor, version: str, *, terms: ReleaseTerms | None = None) -> None:
     """Releases `version` and takes its bundle in, without HTTP."""
-    vendor.release(version)
+    vendor.release(version, terms=terms)
     with closing(open_portal(load_settings(folder / "portal.toml", {}))) as opened:
         ingest_bundle(opened, vendor.bundle(version), actor="test", now=datetime.now(UTC))
 
@@ -84,3 +86,12 @@ def join(folder: Path, line: str, *, host_name: str = "host-1") -> str:
     )
     with closing(open_portal(load_settings(folder / "portal.toml", {}))) as opened:
         return enrol(opened, wanted, address="127.0.0.1", now=datetime.now(UTC)).engine
+
+
+def poll_from(folder: Path, engine: str, *, boots: str) -> None:
+    """Polls as an idle engine, a minute apart, each time with the next letter as the updater's nonce."""
+    with closing(open_portal(load_settings(folder / "portal.toml", {}))) as opened:
+        for number, boot in enumerate(boots):
+            at = datetime.now(UTC) + timedelta(minutes=number)
+            opened.presence.note(poll_of(engine, now=at, boot=boot), now=at)
+            opened.presence.flush(opened.database)

@@ -6,7 +6,8 @@ import pytest
 
 from engineshed_packages import exits
 from engineshed_packages.enrolment import EnrolLine
-from tests.server.cli.conftest import Command, join, publish
+from engineshed_packages.releases import ReleaseTerms
+from tests.server.cli.conftest import Command, join, poll_from, publish
 from tests.vendor import Vendor
 
 
@@ -32,6 +33,25 @@ def test_a_release_is_shown_with_its_digests(portal: Command, vendor: Vendor, tm
     assert [
         value for value in (package["sha256"], package["sha1"], package["path"]) if value not in shown
     ] == []
+
+
+def test_a_release_is_shown_with_the_languages_of_its_notes(
+    portal: Command, vendor: Vendor, tmp_path: Path
+) -> None:
+    publish(tmp_path, vendor, "1.0.0", terms=ReleaseTerms(notes=vendor.notes(language="pt-BR")))
+    line = portal("release", "show", "sample-engine", "1.0.0").out.splitlines()[-1]
+    assert line == "sample-engine/1.0.0/sample-engine-1.0.0-notes.json (pt-BR)"
+
+
+def test_notes_whose_bytes_are_gone_do_not_hide_the_release(
+    portal: Command, vendor: Vendor, tmp_path: Path
+) -> None:
+    publish(tmp_path, vendor, "1.0.0", terms=ReleaseTerms(notes=vendor.notes()))
+    notes = portal("release", "show", "sample-engine", "1.0.0", "--json").values["notes"]
+    (blob,) = (tmp_path / "data" / "blobs").rglob(notes["sha256"])
+    blob.unlink()
+    said = portal("release", "show", "sample-engine", "1.0.0")
+    assert (said.code, "upload its bundle again" in said.out) == (exits.DONE, True)
 
 
 def test_an_unknown_release_is_told(portal: Command) -> None:
@@ -77,6 +97,15 @@ def test_the_next_answer_is_explained(portal: Command, vendor: Vendor, tmp_path:
     said = portal("engine", "explain", joined)
     assert said.out.startswith("offer: ")
     assert portal("engine", "explain", joined, "--json").values["version"] == "1.1.0"
+
+
+def test_two_hosts_on_one_identity_are_told(portal: Command, tmp_path: Path) -> None:
+    joined = _engine(portal, tmp_path)
+    assert "TWO HOSTS" not in portal("engine", "list").out
+    poll_from(tmp_path, joined, boots="ABAB")
+    assert "enrolled, IDLE, TWO HOSTS" in portal("engine", "list").out
+    assert "more than one host polls" in portal("engine", "show", joined).err
+    assert portal("engine", "show", joined, "--json").values["two_hosts"] is True
 
 
 def test_an_engine_is_revoked_once_and_again(portal: Command, tmp_path: Path) -> None:

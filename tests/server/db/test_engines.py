@@ -70,6 +70,28 @@ def test_the_presence_of_an_unknown_engine_does_not_hinder_the_others(
     assert presence_in(database, engine.engine_id) is not None
 
 
+def test_the_starts_that_polled_lately_are_remembered(
+    database: Database, engine: engines.EngineRecord
+) -> None:
+    for number, boot in enumerate("ABAB"):
+        write(database, presence_record(boot=boot, seen=NOW + timedelta(minutes=number)))
+    with database.read() as session:
+        found = engines.find_engine(session, engine.engine_id)
+    assert found is not None
+    assert found.boots.two_hosts
+
+
+def test_a_presence_that_comes_too_late_is_not_remembered_as_a_start(
+    database: Database, engine: engines.EngineRecord
+) -> None:
+    write(database, presence_record(boot="B", seen=LATER))
+    write(database, presence_record(boot="A"))
+    with database.read() as session:
+        found = engines.find_engine(session, engine.engine_id)
+    assert found is not None
+    assert [boot.nonce for boot in found.boots.recent] == ["B"]
+
+
 def test_an_engine_is_revoked_once(database: Database, engine: engines.EngineRecord) -> None:
     with database.write() as session:
         assert engines.revoke_engine(session, engine.engine_id, now=NOW)

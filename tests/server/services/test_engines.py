@@ -39,6 +39,24 @@ def test_an_engines_last_poll_is_shown(house: House) -> None:
     assert detail.attributes == attributes
 
 
+def test_two_hosts_on_one_identity_are_shown(house: House) -> None:
+    engine = house.enrol()
+    for boot in ("one", "two", "one", "two"):
+        house.tick()
+        house.poll(engine, boot=boot)
+        house.portal.presence.flush(house.portal.database)
+    assert engines.show_engine(house.portal, engine.engine).line.two_hosts
+
+
+def test_an_updater_that_was_started_anew_is_one_host(house: House) -> None:
+    engine = house.enrol()
+    for boot in ("one", "one", "two", "two"):
+        house.tick()
+        house.poll(engine, boot=boot)
+        house.portal.presence.flush(house.portal.database)
+    assert not engines.show_engine(house.portal, engine.engine).line.two_hosts
+
+
 def test_an_unknown_engine_is_not_found(house: House) -> None:
     with pytest.raises(NotFound) as caught:
         engines.show_engine(house.portal, derived_id("eng", "nobody"))

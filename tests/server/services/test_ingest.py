@@ -47,7 +47,7 @@ def test_an_updater_verifies_what_was_published(house: House) -> None:
 def test_the_published_package_is_the_vendors_bytes(house: House) -> None:
     target = house.vendor.release("1.0.0")
     house.ingest("1.0.0")
-    package = releases.find_package(house.portal, target.download_name)
+    package = releases.find_target(house.portal, target.download_name)
     assert package is not None
     assert package.path.read_bytes() == house.vendor.package_bytes(target)
 
@@ -212,12 +212,12 @@ def test_who_waits_too_long_for_another_ingest_is_told_to_come_again(
 def test_a_blob_that_was_lost_comes_back_with_its_bundle(house: House) -> None:
     target = house.vendor.release("1.0.0")
     house.ingest("1.0.0")
-    package = releases.find_package(house.portal, target.download_name)
+    package = releases.find_target(house.portal, target.download_name)
     assert package is not None
     package.path.unlink()
-    assert releases.find_package(house.portal, target.download_name) is None
+    assert releases.find_target(house.portal, target.download_name) is None
     house.ingest("1.0.0")
-    assert releases.find_package(house.portal, target.download_name) is not None
+    assert releases.find_target(house.portal, target.download_name) is not None
 
 
 def test_expired_metadata_is_refused(house: House) -> None:

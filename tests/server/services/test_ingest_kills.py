@@ -2,7 +2,7 @@
 
 Three kinds of death: an exception at every step, a failing rename at every rename, and SIGKILL of a real
 process. After each: no row without its bytes, nothing listed or ordered that is not public, public
-metadata that verifies and whose packages of this portal can be downloaded.
+metadata that verifies and whose packages and notes of this portal can be downloaded.
 """
 
 from __future__ import annotations
@@ -15,8 +15,10 @@ from collections.abc import Callable
 
 import pytest
 
-from engineshed_packages.metadata import verify_view
+from engineshed_packages.metadata import NotesFile, verify_view
+from engineshed_packages.releases import ReleaseTerms
 from engineshed_packages.sources import FolderSource
+from engineshed_packages.target import Target
 from engineshed_server.db import releases as release_rows
 from engineshed_server.errors import TryLater
 from engineshed_server.services import ingest, releases
@@ -39,9 +41,9 @@ def kill_at(step: str) -> Callable[[str], None]:
 
 @pytest.fixture
 def updating(house: House) -> House:
-    """A portal with 1.0.0, whose vendor has released 1.1.0."""
+    """A portal with 1.0.0, whose vendor has released 1.1.0 with notes."""
     house.publish("1.0.0")
-    house.vendor.release("1.1.0")
+    house.vendor.release("1.1.0", terms=ReleaseTerms(notes=house.vendor.notes()))
     return house
 
 
@@ -50,8 +52,11 @@ def check_sound(house: House) -> None:
     portal = house.portal
     with portal.database.read() as session:
         rows = release_rows.list_packages(session)
-    for row in rows:
-        assert portal.blobs.find(row.target.sha256, length_bytes=row.target.length_bytes), row
+        notes = release_rows.list_notes(session)
+    every: list[Target | NotesFile] = [*(row.target for row in rows), *notes.values()]
+    for listed in every:
+        assert portal.blobs.find(listed.sha256, length_bytes=listed.length_bytes), listed
+        assert releases.find_target(portal, listed.download_name) is not None
     if portal.metadata.timestamp() is None:
         public = set()
     else:
@@ -62,11 +67,10 @@ def check_sound(house: House) -> None:
             now=house.now,
         )
         public = {target.path for target in view.targets}
-    offered = {target.path for release in releases.list_releases(portal) for target in release.targets}
-    assert offered <= public
-    for row in rows:
-        if row.target.path in public:
-            assert releases.find_package(portal, row.target.download_name) is not None
+    shown = releases.list_releases(portal)
+    assert {target.path for release in shown for target in release.targets} <= public
+    for release in shown:
+        assert (release.notes is None) == (release.targets[0].notes is None)
 
 
 def versions(house: House) -> list[str]:
@@ -155,9 +159,9 @@ def test_recovery_with_nothing_to_recover_changes_nothing(updating: House) -> No
     assert updating.audited() == before
 
 
-# Four in the scratch folder of the verification, one for the package; then role, snapshot and timestamp for
-# what is published, and again for what is trusted.
-RENAMES = 11
+# Four in the scratch folder of the verification, one for the package, one for the notes; then role, snapshot
+# and timestamp for what is published, and again for what is trusted.
+RENAMES = 12
 
 
 @pytest.mark.parametrize("failing", range(1, RENAMES + 1))

@@ -119,6 +119,17 @@ def test_a_package_with_another_digest_than_signed_is_refused(house: House, bund
     assert refusal(house, rewritten(bundle, flip)) == "content-mismatch"
 
 
+def test_of_a_bundle_with_one_damaged_package_the_sound_one_is_not_kept_either(house: House) -> None:
+    def flip_last(entries: dict[str, bytes]) -> None:
+        name = [name for name in entries if name.startswith("targets/")][-1]
+        data = bytearray(entries[name])
+        data[len(data) // 2] ^= 1
+        entries[name] = bytes(data)
+
+    house.vendor.release("1.0.0", platforms=("linux-x86_64", "windows-x86_64"))
+    assert refusal(house, rewritten(house.vendor.bundle("1.0.0"), flip_last)) == "content-mismatch"
+
+
 def test_a_shorter_package_than_signed_is_refused(house: House, bundle: Path) -> None:
     def cut(entries: dict[str, bytes]) -> None:
         name = package_name(entries)

@@ -138,7 +138,7 @@ def test_an_engine_that_polls_as_another_product_or_platform_gets_no_order(offer
     engine = offering.enrol(platform="windows-x86_64")
     with pytest.raises(Conflict) as caught:
         offering.poll(engine)
-    assert caught.value.code == "engine-mismatch"
+    assert caught.value.code == "engine-other-kind"
 
 
 def test_a_revoked_engine_gets_no_order_even_from_a_process_that_has_not_heard_of_it(offering: House) -> None:

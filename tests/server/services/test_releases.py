@@ -50,7 +50,7 @@ def test_a_known_package_is_found_without_sql(house: House) -> None:
     target = house.vendor.release("1.0.0")
     house.ingest("1.0.0")
     with counted(house.portal.database) as statements:
-        assert releases.find_package(house.portal, target.download_name) is not None
+        assert releases.find_target(house.portal, target.download_name) is not None
     assert statements == []
 
 
@@ -58,10 +58,10 @@ def test_a_package_another_process_has_just_published_is_found(house: House) -> 
     late = house.reopen()
     target = house.vendor.release("1.0.0")
     house.ingest("1.0.0")
-    package = releases.find_package(late.portal, target.download_name)
+    package = releases.find_target(late.portal, target.download_name)
     late.portal.close()
     assert package is not None
-    assert package.target == target
+    assert package.listed == target
 
 
 @pytest.mark.parametrize(
@@ -73,8 +73,8 @@ def test_a_name_that_is_no_packages_finds_nothing(house: House, name: str) -> No
     house.ingest("1.0.0")
     folder, _, file = target.path.rpartition("/")
     asked = name.format(path=target.path, file=file) if "{" in name else name
-    assert releases.find_package(house.portal, asked) is None
-    assert releases.find_package(house.portal, f"{folder}/{asked}") is None
+    assert releases.find_target(house.portal, asked) is None
+    assert releases.find_target(house.portal, f"{folder}/{asked}") is None
 
 
 def test_published_metadata_is_found_by_name(house: House) -> None:

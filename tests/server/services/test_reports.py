@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import pytest
 
+from engineshed_packages.ids import derived_id
 from engineshed_packages.protocol import Outcome, Step
 from engineshed_packages.versions import Version
 from engineshed_server.errors import NotAllowed
@@ -22,6 +23,47 @@ def test_a_report_tells_the_version_the_engine_runs(house: House) -> None:
     engine = house.enrol(version="0.9")
     record_report(house.portal, engine.engine, report=report_of(engine.engine, now=house.now), now=house.now)
     assert engines.show_engine(house.portal, engine.engine).line.version == "1.0.0"
+
+
+def state_of(house: House, engine: str) -> str | None:
+    house.portal.presence.flush(house.portal.database)
+    return engines.show_engine(house.portal, engine).line.updater_state
+
+
+def test_an_engine_is_idle_as_soon_as_it_has_reported(house: House) -> None:
+    engine = house.enrol()
+    house.poll(engine, state="STAGED", attempt=derived_id("att", "one"))
+    assert state_of(house, engine.engine) == "STAGED"
+    report = report_of(engine.engine, now=house.now)
+    record_report(house.portal, engine.engine, report=report, now=house.tick())
+    assert state_of(house, engine.engine) == "IDLE"
+
+
+def test_a_poll_before_the_report_that_is_written_later_does_not_turn_the_state_back(house: House) -> None:
+    engine = house.enrol()
+    house.poll(engine, state="STAGED")  # waits in memory
+    report = report_of(engine.engine, now=house.now)
+    record_report(house.portal, engine.engine, report=report, now=house.tick())
+    assert state_of(house, engine.engine) == "IDLE"
+
+
+def test_the_poll_after_the_report_tells_the_state_again(house: House) -> None:
+    engine = house.enrol()
+    report = report_of(engine.engine, now=house.now)
+    record_report(house.portal, engine.engine, report=report, now=house.tick())
+    house.tick()
+    house.poll(engine, state="DOWNLOADING", version="1.0.0")
+    assert state_of(house, engine.engine) == "DOWNLOADING"
+
+
+def test_a_report_that_is_known_does_not_end_the_attempt_after_it(house: House) -> None:
+    engine = house.enrol()
+    report = report_of(engine.engine, now=house.now)
+    record_report(house.portal, engine.engine, report=report, now=house.tick())
+    house.tick()
+    house.poll(engine, state="DOWNLOADING")
+    record_report(house.portal, engine.engine, report=report, now=house.tick())
+    assert state_of(house, engine.engine) == "DOWNLOADING"
 
 
 def test_a_report_that_comes_again_late_does_not_turn_the_version_back(house: House) -> None:

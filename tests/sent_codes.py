@@ -1,0 +1,107 @@
+"""Which error codes an engine or an uploader can be sent, with which status: read from the sources.
+
+Every error is made with its code as a literal, so the syntax trees of the modules that such a request passes
+through name them all. What is in there and yet never sent stands in ``NOT_SENT``, with the reason.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator, Sequence
+from http import HTTPStatus
+from pathlib import Path
+from types import ModuleType
+
+import engineshed_packages
+import engineshed_server
+from engineshed_packages import errors as format_errors
+from engineshed_server import errors as server_errors
+from engineshed_server import problems
+
+SERVER = Path(engineshed_server.__file__).parent
+FORMAT = Path(engineshed_packages.__file__).parent
+SERVER_FOLDERS = ("api", "db", "services", "storage")
+# What of the format reads the bodies of requests, or a bundle.
+FORMAT_MODULES = (
+    *("archive", "archive_directory", "archive_end", "archive_names", "bundle", "enrolment", "ids"),
+    *("jsontext", "manifest", "manifest_engine", "manifest_files", "metadata", "metadata_fetcher"),
+    *("metadata_updater", "protocol", "seen", "sources", "target_names", "versions"),
+)
+# Bodies that `Fields` takes apart, by the name in its errors.
+BODIES = ("enrolment", "token request", "poll", "attributes", "tags", "skipped", "report", "step")
+
+_COMMAND = "from a command, not over HTTP"
+_OPERATOR = "asked for by operators, see the API"
+_VIEW = "such a target is left out of the verified view"
+_UPDATER = "read by the updater, not by the portal"
+NOT_SENT: dict[str, str] = {
+    "404 api-token-unknown": _COMMAND,
+    "404 blob-name": "only digests out of verified metadata are asked for",
+    "404 engine-unknown": _OPERATOR,
+    "404 release-unknown": _OPERATOR,
+    "400 parameter-unreadable": _OPERATOR,
+    "422 api-token-name": _COMMAND,
+    "422 enrol-token-terms": _COMMAND,
+    "422 page-limit": _OPERATOR,
+    "500 bytes-damaged": "told as internal-error",
+    "500 database-newer": _COMMAND,
+    "500 database-outdated": _COMMAND,
+    "500 database-url": _COMMAND,
+    "500 setup-exists": _COMMAND,
+    "500 setup-folder": _COMMAND,
+    "500 setup-root": _COMMAND,
+    "channel-name": _VIEW,
+    "content-sha256": "support's own check, before signing",
+    "enrol-line": _UPDATER,
+    "enrolment-answer": _UPDATER,
+    "order-key": _UPDATER,
+    "portal-url": _UPDATER,
+    "release-unknown": "support's side, when a bundle is written",
+    "target-path-mismatch": _VIEW,
+}
+
+
+def sent_by_server() -> set[str]:
+    """``<status> <code>`` of every error the server's own modules make, and of bare statuses."""
+    paths = [path for name in SERVER_FOLDERS for path in sorted((SERVER / name).rglob("*.py"))]
+    told = {f"{_status(kind(code, ''))} {code}" for kind, code in _made(server_errors, paths)}
+    for status in HTTPStatus:
+        if status >= HTTPStatus.BAD_REQUEST:
+            problem = problems.of_status(status, method="", path="", instance="")
+            told.add(f"{problem.status} {problem.code}")
+    return told
+
+
+def sent_by_format() -> dict[str, set[str]]:
+    """Codes of the format, with the statuses they may get: read by a route, or by a service."""
+    told: dict[str, set[str]] = {}
+    for kind, code in _made(format_errors, [FORMAT / f"{name}.py" for name in FORMAT_MODULES]):
+        told.setdefault(code, set()).update(_statuses(kind(code, "")))
+    for body in BODIES:
+        err = format_errors.ProtocolRefused(f"{body.replace(' ', '-')}-unreadable", "")
+        told[err.code] = {str(_status(err))}
+    return told
+
+
+def _made(module: ModuleType, paths: Sequence[Path]) -> Iterator[tuple[type[Exception], str]]:
+    """Class and code of every error of *module* that is made in the sources *paths*."""
+    for path in paths:
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            match node:
+                case ast.Call(func=ast.Name(id=name), args=[ast.Constant(value=str() as code), *_]):
+                    kind = getattr(module, name, None)
+                    if isinstance(kind, type) and issubclass(kind, Exception):
+                        yield kind, code
+
+
+def _statuses(err: Exception) -> set[str]:
+    try:
+        with server_errors.format_boundary():
+            raise err
+    except server_errors.ServerError as translated:
+        return {str(_status(err)), str(_status(translated))}
+
+
+def _status(err: Exception) -> int:
+    problem = problems.of_error(err, instance="")
+    return HTTPStatus.INTERNAL_SERVER_ERROR if problem is None else problem.status
