@@ -23,9 +23,10 @@ FORMAT = Path(engineshed_packages.__file__).parent
 SERVER_FOLDERS = ("api", "db", "services", "storage")
 # What of the format reads the bodies of requests, or a bundle.
 FORMAT_MODULES = (
-    *("archive", "archive_directory", "archive_end", "archive_names", "bundle", "enrolment", "ids"),
-    *("jsontext", "manifest", "manifest_engine", "manifest_files", "metadata", "metadata_fetcher"),
-    *("metadata_updater", "protocol", "seen", "sources", "target_names", "versions"),
+    *("archive/__init__", "archive/directory", "archive/end", "archive/names", "bundle", "enrolment", "ids"),
+    *("jsontext", "manifest/__init__", "manifest/engine", "manifest/files", "metadata/__init__"),
+    *("metadata/fetcher", "metadata/updater", "metadata/seen", "protocol/poll", "protocol/report"),
+    *("sources", "target_names", "versions"),
 )
 # Bodies that `Fields` takes apart, by the name in its errors.
 BODIES = ("enrolment", "token request", "poll", "attributes", "tags", "skipped", "report", "step")

@@ -20,11 +20,11 @@ from pathlib import Path
 
 from engineshed_packages.builder import build_package
 from engineshed_packages.bundle import write_bundle
-from engineshed_packages.creation import NewRepository, create_repository, refresh
-from engineshed_packages.keys import KeyFolder
 from engineshed_packages.metadata import View, open_view
-from engineshed_packages.releases import ReleaseChange, ReleaseTerms, add_release, change_release
 from engineshed_packages.repository import Repository
+from engineshed_packages.repository.creation import NewRepository, create_repository, refresh
+from engineshed_packages.repository.keys import KeyFolder
+from engineshed_packages.repository.releases import ReleaseChange, ReleaseTerms, add_release, change_release
 from engineshed_packages.sources import FolderSource
 from engineshed_packages.target import Target
 from engineshed_packages.versions import Version

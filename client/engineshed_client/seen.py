@@ -21,9 +21,9 @@ from engineshed_client.paths import Paths
 from engineshed_packages.errors import PackagesError
 from engineshed_packages.ids import check_id
 from engineshed_packages.jsontext import Fields, Json, read_object, write_compact
+from engineshed_packages.metadata.seen import Seen as SeenMetadata
 from engineshed_packages.orders import Accepted
 from engineshed_packages.protocol import MAX_SKIPPED, Skipped
-from engineshed_packages.seen import Seen as SeenMetadata
 from engineshed_packages.versions import Version
 
 logger = logging.getLogger(__name__)

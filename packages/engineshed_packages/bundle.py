@@ -29,8 +29,8 @@ from engineshed_packages.archive import Archive, Item, open_archive, write_archi
 from engineshed_packages.digests import Digester, digest_file
 from engineshed_packages.errors import ContentMismatch, MetadataRefused, Missing, ReleaseRefused
 from engineshed_packages.metadata import NotesFile, Seen, View, trusted_view, verify_view
-from engineshed_packages.releases import packages_in
 from engineshed_packages.repository import Repository
+from engineshed_packages.repository.releases import packages_in
 from engineshed_packages.sources import METADATA_FOLDER, TARGETS_FOLDER, Source, ZipSource
 from engineshed_packages.target import ANY, Target, target_path
 from engineshed_packages.times import format_time

@@ -15,8 +15,8 @@ from urllib.parse import urlsplit
 
 from engineshed_packages.errors import ProtocolRefused
 from engineshed_packages.ids import check_id
-from engineshed_packages.jsontext import Fields, Json, read_object, write_compact
-from engineshed_packages.protocol import MAX_ANSWER_BYTES, PROTOCOL, without_absent
+from engineshed_packages.jsontext import Fields, Json, read_object, without_absent, write_compact
+from engineshed_packages.protocol import MAX_ANSWER_BYTES, PROTOCOL
 from engineshed_packages.target import check_platform, check_product
 from engineshed_packages.versions import Version
 

@@ -16,7 +16,7 @@ from datetime import datetime
 from typing import TypeAlias
 
 from engineshed_packages.errors import ProtocolRefused, Refused
-from engineshed_packages.times import parse_time
+from engineshed_packages.times import format_time, parse_time
 from engineshed_packages.versions import Version
 
 Json: TypeAlias = "bool | int | float | str | list[Json] | dict[str, Json] | None"
@@ -29,6 +29,21 @@ _CONTROLS = re.compile("[\x00-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u206
 def write_compact(value: Mapping[str, Json]) -> bytes:
     """*value* as UTF-8 JSON without spaces, names in the order given."""
     return json.dumps(value, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode("utf-8")
+
+
+def without_absent(values: Mapping[str, Json]) -> dict[str, Json]:
+    """*values* without the names whose value is None: absent fields are not sent."""
+    return {name: value for name, value in values.items() if value is not None}
+
+
+def version_text(version: Version | None) -> str | None:
+    """*version* as it is sent, None when absent."""
+    return None if version is None else version.text
+
+
+def time_text(moment: datetime | None) -> str | None:
+    """*moment* as it is sent, None when absent."""
+    return None if moment is None else format_time(moment)
 
 
 def escape_controls(text: str) -> str:
@@ -126,9 +141,13 @@ class Fields:
         value = self._take(name)
         if value is None:
             return None
-        if not isinstance(value, str) or len(value) > max_chars:
-            raise self.wrong(name, f"a text of at most {max_chars} characters")
-        return escape_controls(value)
+        # Measured as it will be stored: writing out a control character makes a text longer.
+        text = escape_controls(value) if isinstance(value, str) else None
+        if text is None or len(text) > max_chars:
+            raise self.wrong(
+                name, f"a text of at most {max_chars} characters, control characters written out"
+            )
+        return text
 
     def sha256(self, name: str) -> str:
         """A required SHA-256: 64 lower-case hexadecimal digits."""
@@ -178,7 +197,7 @@ class Fields:
         return None if value is None else Version.parse(value)
 
     def texts(self, name: str, *, max_items: int, max_chars: int = 200) -> tuple[str, ...]:
-        """A list of at most *max_items* texts; absent is empty."""
+        """A list of at most *max_items* texts, each cut to *max_chars*; absent is empty."""
         value = self._take(name)
         if value is None:
             return ()
@@ -187,7 +206,7 @@ class Fields:
         texts = [item for item in value if isinstance(item, str) and len(item) <= max_chars]
         if len(texts) != len(value):
             raise self.wrong(name, f"texts of at most {max_chars} characters")
-        return tuple(escape_controls(item) for item in texts)
+        return tuple(escape_controls(item)[:max_chars] for item in texts)
 
     def objects(self, name: str, *, max_items: int) -> tuple[Mapping[str, Json], ...]:
         """A list of at most *max_items* objects; absent is empty."""

@@ -24,8 +24,7 @@ from securesystemslib.signer import Signature, Signer, SSlibKey
 from engineshed_packages.enrolment import OrderKey, check_portal_url
 from engineshed_packages.errors import OrderRefused, Refused
 from engineshed_packages.ids import check_id
-from engineshed_packages.jsontext import Fields, Json, read_object, write_compact
-from engineshed_packages.protocol import without_absent
+from engineshed_packages.jsontext import Fields, Json, read_object, without_absent, write_compact
 from engineshed_packages.target import Target
 from engineshed_packages.times import format_time
 from engineshed_packages.versions import Version

@@ -16,9 +16,9 @@ from typing import Protocol
 from urllib.parse import quote
 
 from engineshed_packages.archive import Archive
-from engineshed_packages.bodies import PIECE_BYTES
 from engineshed_packages.errors import Missing, SourceRefused, Unavailable
 from engineshed_packages.transport import HttpClient
+from engineshed_packages.transport.bodies import PIECE_BYTES
 
 METADATA_FOLDER = "metadata"
 TARGETS_FOLDER = "targets"

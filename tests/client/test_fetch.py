@@ -23,7 +23,7 @@ from engineshed_client.seen import SeenFile
 from engineshed_client.settings import Settings
 from engineshed_packages.ids import new_id
 from engineshed_packages.protocol import Outcome, Poll, Report
-from engineshed_packages.releases import ReleaseTerms
+from engineshed_packages.repository.releases import ReleaseTerms
 from engineshed_packages.versions import Version
 from tests.client.scripted_portal import ScriptedPortal, now
 from tests.faulty_http import Answer, FaultyServer, answers

@@ -11,9 +11,9 @@ from engineshed_client.fsops import FsOps
 from engineshed_client.paths import Paths
 from engineshed_client.seen import Seen, SeenFile
 from engineshed_packages.ids import derived_id
+from engineshed_packages.metadata.seen import Seen as SeenMetadata
 from engineshed_packages.orders import Accepted
 from engineshed_packages.protocol import MAX_SKIPPED
-from engineshed_packages.seen import Seen as SeenMetadata
 from engineshed_packages.versions import Version
 from tests.client.journal.values import NOW
 

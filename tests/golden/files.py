@@ -23,6 +23,7 @@ from engineshed_packages.enrolment import (
     TokenRequest,
 )
 from engineshed_packages.ids import derived_id
+from engineshed_packages.metadata.seen import Seen as SeenMetadata
 from engineshed_packages.order_keys import load_order_signer
 from engineshed_packages.orders import Accepted, Order, Package, Window, sign_order
 from engineshed_packages.protocol import (
@@ -36,7 +37,6 @@ from engineshed_packages.protocol import (
     Skipped,
     Step,
 )
-from engineshed_packages.seen import Seen as SeenMetadata
 from engineshed_packages.target import Target, target_path
 from engineshed_packages.versions import Version
 

@@ -11,7 +11,7 @@ from tuf.api.metadata import Metadata, Root, Snapshot, Targets, Timestamp
 
 from engineshed_packages.errors import MetadataRefused
 from engineshed_packages.metadata import open_view
-from engineshed_packages.signing import Signer
+from engineshed_packages.repository.signing import Signer
 from engineshed_packages.sources import Source
 from tests.vendor import PRODUCT, Vendor
 

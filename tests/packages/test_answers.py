@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from engineshed_packages.answers import (
+from engineshed_packages.transport.answers import (
     MAX_RETRY_AFTER_S,
     Problem,
     Stream,

@@ -6,7 +6,7 @@ import struct
 import pytest
 
 from engineshed_packages.archive import preflight
-from engineshed_packages.archive_directory import read_directory
+from engineshed_packages.archive.directory import read_directory
 from engineshed_packages.errors import ArchiveRefused
 from tests.packages.zip_bytes import Zip, end_record, two_entries, zip64_ends
 

@@ -20,8 +20,8 @@ from engineshed_packages.errors import (
     ReleaseRefused,
 )
 from engineshed_packages.metadata import Seen
-from engineshed_packages.metadata_cache import MetadataCache
-from engineshed_packages.releases import ReleaseChange, ReleaseTerms
+from engineshed_packages.metadata.cache import MetadataCache
+from engineshed_packages.repository.releases import ReleaseChange, ReleaseTerms
 from engineshed_packages.versions import Version
 from tests.packages.forgery import contents
 from tests.vendor import PRODUCT, Vendor

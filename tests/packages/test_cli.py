@@ -17,7 +17,7 @@ from engineshed_packages import repository as repository_module
 from engineshed_packages.archive import Item, write_archive
 from engineshed_packages.builder import sample_sources
 from engineshed_packages.cli import exit_code, main
-from engineshed_packages.commands import bundle, refresh_repository
+from engineshed_packages.cli.commands import bundle, refresh_repository
 from engineshed_packages.errors import KeyUnusable, Unavailable
 from engineshed_packages.locks import exclusive
 from tests.vendor import PASSPHRASE, PRODUCT, Vendor

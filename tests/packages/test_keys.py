@@ -10,7 +10,7 @@ import pytest
 
 import engineshed_packages
 from engineshed_packages.errors import KeyUnusable
-from engineshed_packages.keys import KeyFolder
+from engineshed_packages.repository.keys import KeyFolder
 
 PASSPHRASE = "correct horse battery"
 
@@ -116,7 +116,7 @@ def test_signing_without_cryptography_says_what_to_install(tmp_path: Path) -> No
         "sys.modules['cryptography'] = None\n"
         "from pathlib import Path\n"
         "from engineshed_packages.errors import KeyUnusable\n"
-        "from engineshed_packages.keys import KeyFolder\n"
+        "from engineshed_packages.repository.keys import KeyFolder\n"
         "try:\n"
         "    KeyFolder(Path(sys.argv[1]), 'long enough a phrase').generate('online')\n"
         "except KeyUnusable as err:\n"

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from engineshed_packages.errors import KeyUnusable
-from engineshed_packages.lifetimes import YEAR, age_of, check_alive, expiry_of
+from engineshed_packages.repository.lifetimes import YEAR, age_of, check_alive, expiry_of
 
 NOW = datetime(2026, 11, 22, 8, 0, tzinfo=UTC)
 

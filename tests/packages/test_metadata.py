@@ -12,8 +12,8 @@ from tuf.api.metadata import MetaFile, TargetFile, Targets
 
 from engineshed_packages.errors import MetadataRefused, PackagesError
 from engineshed_packages.metadata import ISSUED_FIELD, open_view, trusted_view, verify_view
-from engineshed_packages.releases import ReleaseTerms
-from engineshed_packages.signing import Signer
+from engineshed_packages.repository.releases import ReleaseTerms
+from engineshed_packages.repository.signing import Signer
 from engineshed_packages.sources import HttpSource
 from engineshed_packages.transport import HttpClient
 from engineshed_packages.versions import Version

@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from engineshed_packages import files, metadata_cache
+from engineshed_packages import files
+from engineshed_packages.metadata import cache as metadata_cache
 from engineshed_packages.metadata import trusted_view, verify_view
-from engineshed_packages.metadata_cache import MetadataCache
+from engineshed_packages.metadata.cache import MetadataCache
 from tests.packages.forgery import (
     contents,
 )

@@ -9,7 +9,7 @@ import pytest
 
 from engineshed_packages.archive import Item, open_archive, write_archive
 from engineshed_packages.errors import KeyUnusable, PackagesError, Refused, ReleaseRefused
-from engineshed_packages.releases import ReleaseChange, ReleaseTerms, add_release, change_release
+from engineshed_packages.repository.releases import ReleaseChange, ReleaseTerms, add_release, change_release
 from engineshed_packages.target import Target
 from engineshed_packages.versions import Version
 from tests.packages.forgery import contents

@@ -12,14 +12,14 @@ from tuf.api.metadata import Metadata, Root, Targets, Timestamp
 
 from engineshed_packages import files
 from engineshed_packages import repository as repository_module
-from engineshed_packages.creation import NewRepository, create_repository, refresh
 from engineshed_packages.errors import Conflict, KeyUnusable, MetadataRefused, PackagesError, Refused
-from engineshed_packages.keys import KeyFolder
-from engineshed_packages.lifetimes import YEAR
 from engineshed_packages.locks import exclusive
 from engineshed_packages.metadata import ISSUED_FIELD, verify_view
-from engineshed_packages.releases import ReleaseTerms, add_release
 from engineshed_packages.repository import Repository
+from engineshed_packages.repository.creation import NewRepository, create_repository, refresh
+from engineshed_packages.repository.keys import KeyFolder
+from engineshed_packages.repository.lifetimes import YEAR
+from engineshed_packages.repository.releases import ReleaseTerms, add_release
 from engineshed_packages.times import format_time
 from tests.packages.forgery import contents, metadata_file
 from tests.vendor import PASSPHRASE, PRODUCT, STARTED, Vendor

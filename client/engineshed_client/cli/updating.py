@@ -20,7 +20,7 @@ from engineshed_packages import exits
 from engineshed_packages.bundle import open_bundle
 from engineshed_packages.errors import PackagesError
 from engineshed_packages.metadata import trusted_view
-from engineshed_packages.metadata_cache import MetadataCache
+from engineshed_packages.metadata.cache import MetadataCache
 from engineshed_packages.protocol import Outcome
 from engineshed_packages.target import ANY, Target
 from engineshed_packages.versions import Version

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from engineshed_packages.jsontext import Fields, Json
-from engineshed_packages.protocol import without_absent
+from engineshed_packages.jsontext import Fields, Json, without_absent
 from engineshed_packages.target import Target
 from engineshed_packages.versions import Version
 

@@ -13,8 +13,15 @@ from enum import StrEnum
 from engineshed_client.errors import NewerSchema
 from engineshed_client.journal.goal import Goal, Origin
 from engineshed_packages.ids import check_id
-from engineshed_packages.jsontext import Fields, Json, escape_controls, read_object, write_compact
-from engineshed_packages.protocol import Step, without_absent
+from engineshed_packages.jsontext import (
+    Fields,
+    Json,
+    escape_controls,
+    read_object,
+    without_absent,
+    write_compact,
+)
+from engineshed_packages.protocol import Step
 from engineshed_packages.times import format_time
 
 SCHEMA = 1

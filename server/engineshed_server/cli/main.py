@@ -10,8 +10,8 @@ from collections.abc import Mapping, Sequence
 import click
 
 from engineshed_packages import __version__, exits
-from engineshed_packages.answers import HttpRefused
 from engineshed_packages.errors import FileRefused, PackagesError, Unavailable
+from engineshed_packages.transport.answers import HttpRefused
 from engineshed_server import errors
 from engineshed_server.cli.output import complain
 

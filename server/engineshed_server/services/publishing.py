@@ -27,8 +27,8 @@ from datetime import datetime
 
 from engineshed_packages.errors import Refused
 from engineshed_packages.metadata import View, verify_view
-from engineshed_packages.metadata_cache import TIMESTAMP, MetadataCache
-from engineshed_packages.seen import Seen
+from engineshed_packages.metadata.cache import TIMESTAMP, MetadataCache
+from engineshed_packages.metadata.seen import Seen
 from engineshed_packages.sources import FolderSource
 from engineshed_packages.target import Target
 from engineshed_server.db import portal as portal_rows

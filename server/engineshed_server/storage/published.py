@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from engineshed_packages.files import fsync_folder, read_limited, write_file
-from engineshed_packages.metadata_cache import MAX_FILE_BYTES, TIMESTAMP, MetadataFile
+from engineshed_packages.metadata.cache import MAX_FILE_BYTES, TIMESTAMP, MetadataFile
 from engineshed_server.storage.disk import disk_errors
 
 _NAME = re.compile(

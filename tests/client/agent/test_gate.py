@@ -15,7 +15,7 @@ from engineshed_client.steps.beginning import begin_update
 from engineshed_client.steps.context import Clearance, Word
 from engineshed_packages.ids import new_id
 from engineshed_packages.orders import Order, Window
-from engineshed_packages.releases import ReleaseChange
+from engineshed_packages.repository.releases import ReleaseChange
 from engineshed_packages.target import Target
 from tests.client.joined_base import JoinedBase
 from tests.client.scripted_portal import ScriptedPortal, now

@@ -16,7 +16,7 @@ from engineshed_packages.ids import new_id
 from engineshed_packages.jsontext import Json
 from engineshed_packages.orders import Package
 from engineshed_packages.protocol import Outcome
-from engineshed_packages.releases import ReleaseChange, ReleaseTerms
+from engineshed_packages.repository.releases import ReleaseChange, ReleaseTerms
 from engineshed_packages.target import Target
 from engineshed_packages.versions import Version
 from tests.client.joined_base import JoinedBase

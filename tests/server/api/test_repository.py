@@ -5,7 +5,7 @@ import json
 
 import pytest
 
-from engineshed_packages.releases import ReleaseTerms
+from engineshed_packages.repository.releases import ReleaseTerms
 from engineshed_server.services.api_tokens import Scope
 from tests.server.api.conftest import PortalUnderTest
 

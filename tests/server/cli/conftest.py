@@ -12,7 +12,7 @@ import pytest
 
 from engineshed_packages import exits
 from engineshed_packages.enrolment import EnrolLine, EnrolRequest
-from engineshed_packages.releases import ReleaseTerms
+from engineshed_packages.repository.releases import ReleaseTerms
 from engineshed_packages.versions import Version
 from engineshed_server.cli import main
 from engineshed_server.services.enrolment import enrol

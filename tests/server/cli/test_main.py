@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from engineshed_packages import exits
-from engineshed_packages.answers import HttpRefused
 from engineshed_packages.errors import FileRefused, PackagesError, SourceRefused, Unavailable
+from engineshed_packages.transport.answers import HttpRefused
 from engineshed_server import errors
 from engineshed_server.cli.main import CODES, COMMANDS, exit_code
 from tests.server.cli.conftest import Command

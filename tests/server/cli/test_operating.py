@@ -6,7 +6,7 @@ import pytest
 
 from engineshed_packages import exits
 from engineshed_packages.enrolment import EnrolLine
-from engineshed_packages.releases import ReleaseTerms
+from engineshed_packages.repository.releases import ReleaseTerms
 from tests.server.cli.conftest import Command, join, poll_from, publish
 from tests.vendor import Vendor
 

@@ -4,7 +4,7 @@ import pytest
 from sqlalchemy import text
 
 from engineshed_packages.ids import derived_id
-from engineshed_packages.releases import ReleaseChange
+from engineshed_packages.repository.releases import ReleaseChange
 from engineshed_server.db import portal as portal_rows
 from engineshed_server.errors import NotAllowed, NotFound
 from engineshed_server.services import access, fleet, releases

@@ -10,8 +10,8 @@ import pytest
 
 from engineshed_packages.locks import exclusive
 from engineshed_packages.metadata import open_view
-from engineshed_packages.releases import ReleaseChange, ReleaseTerms
 from engineshed_packages.repository import Repository
+from engineshed_packages.repository.releases import ReleaseChange, ReleaseTerms
 from engineshed_packages.sources import FolderSource
 from engineshed_packages.versions import Version
 from engineshed_server.errors import Conflict, ServerError, TryLater

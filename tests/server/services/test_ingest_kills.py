@@ -16,7 +16,7 @@ from collections.abc import Callable
 import pytest
 
 from engineshed_packages.metadata import NotesFile, verify_view
-from engineshed_packages.releases import ReleaseTerms
+from engineshed_packages.repository.releases import ReleaseTerms
 from engineshed_packages.sources import FolderSource
 from engineshed_packages.target import Target
 from engineshed_server.db import releases as release_rows

@@ -11,7 +11,7 @@ from tuf.api.metadata import TargetFile
 from engineshed_packages.digests import sha256_file
 from engineshed_packages.metadata import NotesFile
 from engineshed_packages.notes import MAX_NOTES_BYTES
-from engineshed_packages.releases import ReleaseTerms
+from engineshed_packages.repository.releases import ReleaseTerms
 from engineshed_packages.target import consistent_name
 from engineshed_server.errors import Conflict, NotFound, Refused
 from engineshed_server.services import releases

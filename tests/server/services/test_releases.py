@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from engineshed_packages.releases import ReleaseChange
+from engineshed_packages.repository.releases import ReleaseChange
 from engineshed_server.errors import NotFound
 from engineshed_server.services import releases
 from tests.server.portals import House

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from engineshed_packages.metadata_cache import MetadataFile
+from engineshed_packages.metadata.cache import MetadataFile
 from engineshed_server.storage.published import PublishedMetadata
 
 FILES = (MetadataFile("1.root.json", b"root"), MetadataFile("timestamp.json", b"now"))

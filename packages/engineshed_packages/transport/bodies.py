@@ -10,9 +10,9 @@ import os
 from collections.abc import Callable, Iterator
 from typing import BinaryIO
 
-from engineshed_packages.answers import Stream, check_encoding, shown_url
-from engineshed_packages.deadline import Deadline
 from engineshed_packages.errors import SourceRefused, Unavailable
+from engineshed_packages.transport.answers import Stream, check_encoding, shown_url
+from engineshed_packages.transport.deadline import Deadline
 
 PIECE_BYTES = 256 * 1024  # measured: bigger gains nothing, smaller costs processor time
 MAX_PROBLEM_BYTES = 64 * 1024

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from fnmatch import fnmatchcase
 
-from engineshed_packages.archive_names import MAX_NAME_CHARS, check_name
+from engineshed_packages.archive.names import MAX_NAME_CHARS, check_name
 from engineshed_packages.digests import is_sha256
 from engineshed_packages.errors import ArchiveRefused, ManifestRefused
 from engineshed_packages.jsontext import Fields, Json

@@ -14,9 +14,9 @@ import stat
 from dataclasses import dataclass
 from typing import BinaryIO
 
-from engineshed_packages.archive_end import DEFAULT_LIMITS, EndRecord, Limits, read_at
-from engineshed_packages.archive_names import check_name, check_names
-from engineshed_packages.archive_records import (
+from engineshed_packages.archive.end import DEFAULT_LIMITS, EndRecord, Limits, read_at
+from engineshed_packages.archive.names import check_name, check_names
+from engineshed_packages.archive.records import (
     CENTRAL,
     CENTRAL_MARK,
     FLAG_UTF8,

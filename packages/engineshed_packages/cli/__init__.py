@@ -17,9 +17,9 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
-from engineshed_packages import commands, exits
-from engineshed_packages.cli_arguments import PASSPHRASE_VARIABLE, PROGRAM, build_parser
-from engineshed_packages.creation import NewRepository
+from engineshed_packages import exits
+from engineshed_packages.cli import commands
+from engineshed_packages.cli.arguments import PASSPHRASE_VARIABLE, PROGRAM, build_parser
 from engineshed_packages.errors import (
     ArchiveRefused,
     Conflict,
@@ -33,9 +33,10 @@ from engineshed_packages.errors import (
     Unavailable,
 )
 from engineshed_packages.files import read_limited
-from engineshed_packages.keys import KeyFolder
-from engineshed_packages.releases import ReleaseTerms
 from engineshed_packages.repository import Repository
+from engineshed_packages.repository.creation import NewRepository
+from engineshed_packages.repository.keys import KeyFolder
+from engineshed_packages.repository.releases import ReleaseTerms
 from engineshed_packages.versions import Version
 
 MAX_PASSPHRASE_BYTES = 4096
@@ -189,7 +190,3 @@ _RUNS = {
     "verify": _run_verify,
     "refresh": _run_refresh,
 }
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -17,11 +17,11 @@ from tuf.api.metadata import DelegatedRole, Delegations, Root, Snapshot, Targets
 
 from engineshed_packages.errors import Refused
 from engineshed_packages.files import write_file
-from engineshed_packages.keys import KeyFolder
-from engineshed_packages.metadata_cache import MetadataFile
-from engineshed_packages.published import Published
+from engineshed_packages.metadata.cache import MetadataFile
 from engineshed_packages.repository import Repository
-from engineshed_packages.signing import Signer, described
+from engineshed_packages.repository.keys import KeyFolder
+from engineshed_packages.repository.published import Published
+from engineshed_packages.repository.signing import Signer, described
 from engineshed_packages.target import check_product
 
 

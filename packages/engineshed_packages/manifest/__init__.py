@@ -32,8 +32,8 @@ from engineshed_packages.errors import (
     VersionUnreadable,
 )
 from engineshed_packages.jsontext import Fields, Json, read_object
-from engineshed_packages.manifest_engine import Placeholders, ProbeSpec, StartSpec, StopSpec
-from engineshed_packages.manifest_files import FileClass, FileEntry, check_pattern, matches
+from engineshed_packages.manifest.engine import Placeholders, ProbeSpec, StartSpec, StopSpec
+from engineshed_packages.manifest.files import FileClass, FileEntry, check_pattern, matches
 from engineshed_packages.target import Target, check_platform, check_product
 from engineshed_packages.versions import Version
 

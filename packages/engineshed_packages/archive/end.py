@@ -11,7 +11,7 @@ import os
 from dataclasses import dataclass
 from typing import BinaryIO
 
-from engineshed_packages.archive_records import (
+from engineshed_packages.archive.records import (
     END,
     END_MARK,
     LOCAL_MARK,

@@ -1,10 +1,4 @@
-"""The wire between engine and portal, version 1: poll, answer, report. See ``docs/protocol.md``.
-
-The protocol only grows. Both sides ignore fields they do not know and keep working with a partner
-that sends fewer; a field is never given another meaning. A poll without news fits in one small
-request: what seldom changes (``attributes``, ``capabilities``) is sent at first and when it changed.
-Joining and the access token are in ``enrolment.py``; the order inside an answer in ``orders.py``.
-"""
+"""The poll an engine's updater sends, and the portal's answer. See ``docs/protocol.md``."""
 
 from __future__ import annotations
 
@@ -14,7 +8,16 @@ from datetime import datetime
 from enum import StrEnum
 
 from engineshed_packages.ids import check_id
-from engineshed_packages.jsontext import Fields, Json, read_object, write_compact
+from engineshed_packages.jsontext import (
+    Fields,
+    Json,
+    escape_controls,
+    read_object,
+    time_text,
+    version_text,
+    without_absent,
+    write_compact,
+)
 from engineshed_packages.target import check_platform, check_product
 from engineshed_packages.times import format_time
 from engineshed_packages.versions import Version
@@ -22,10 +25,9 @@ from engineshed_packages.versions import Version
 PROTOCOL = 1
 MAX_POLL_BYTES = 32 * 1024
 MAX_ANSWER_BYTES = 128 * 1024
-MAX_REPORT_BYTES = 512 * 1024
-MAX_LOG_LINES = 200  # the last lines of a failed engine's logs, and of its update.log
-MAX_LOG_LINE_CHARS = 1000
 MAX_SKIPPED = 16
+MAX_TAGS = 32
+MAX_TAG_NAME_CHARS = 64
 
 
 class Health(StrEnum):
@@ -37,26 +39,9 @@ class Health(StrEnum):
     UNKNOWN = "unknown"
 
 
-class Outcome(StrEnum):
-    """How an attempt ended; the word on the END line and in the report."""
-
-    OK = "OK"
-    ABORTED = "ABORTED"
-    ROLLED_BACK = "ROLLED_BACK"
-    BROKEN = "BROKEN"
-
-
-def without_absent(values: Mapping[str, Json]) -> dict[str, Json]:
-    """*values* without the names whose value is None: absent fields are not sent."""
-    return {name: value for name, value in values.items() if value is not None}
-
-
-def _version_text(version: Version | None) -> str | None:
-    return None if version is None else version.text
-
-
-def _time_text(moment: datetime | None) -> str | None:
-    return None if moment is None else format_time(moment)
+def _can_name_a_tag(name: str) -> bool:
+    # Names come back in JSON and in tables: nothing that drives a terminal, no lone surrogate.
+    return len(name) <= MAX_TAG_NAME_CHARS and escape_controls(name) == name
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,8 +61,11 @@ class Attributes:
         fields = Fields(values, "attributes")
         tags = Fields(fields.object_or_none("tags") or {}, "tags")
         names = sorted(tags.rest())
-        if len(names) > 32 or any(len(name) > 64 for name in names):
-            raise fields.wrong("tags", "at most 32 tags with names of at most 64 characters")
+        if len(names) > MAX_TAGS or not all(_can_name_a_tag(name) for name in names):
+            raise fields.wrong(
+                "tags",
+                f"at most {MAX_TAGS} tags with printable names of at most {MAX_TAG_NAME_CHARS} characters",
+            )
         return cls(
             host_name=fields.text_or_none("host_name") or "",
             os=fields.text_or_none("os") or "",
@@ -197,7 +185,7 @@ class Poll:
                     "engine": self.engine,
                     "product": self.product,
                     "platform": self.platform,
-                    "version": _version_text(self.version),
+                    "version": version_text(self.version),
                     "measured_version": self.measured_version,
                     "updater_version": self.updater_version,
                     "state": self.state,
@@ -206,7 +194,7 @@ class Poll:
                     "seq": self.seq,
                     "boot": self.boot,
                     "clock": format_time(self.clock),
-                    "trusted_clock": _time_text(self.trusted_clock),
+                    "trusted_clock": time_text(self.trusted_clock),
                     "root_version": self.root_version,
                     "timestamp_version": self.timestamp_version,
                     "skipped": [item.to_dict() for item in self.skipped] or None,
@@ -270,144 +258,3 @@ class PollAnswer:
                 }
             )
         )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Step:
-    """One state the attempt went through, and when it was entered."""
-
-    state: str
-    at: datetime
-
-    @classmethod
-    def from_dict(cls, values: Mapping[str, Json]) -> Step:
-        """Read one entry of ``steps``."""
-        fields = Fields(values, "step")
-        return cls(state=fields.text("state", max_chars=32), at=fields.time("at"))
-
-    def to_dict(self) -> dict[str, Json]:
-        """The JSON object."""
-        return {"state": self.state, "at": format_time(self.at)}
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Report:
-    """The one final report of an attempt; sent until acknowledged, counted once by ``attempt``.
-
-    Attributes:
-        from_version, to_version: what the attempt started from (None: no engine) and aimed at.
-        version: what is installed now, by its manifest.
-        code: stable reason of the outcome, ``ok`` when it went well.
-        probed: False when the engine was not running before and so was not started.
-        update_log: the attempt's lines of update.log. engine_log: last lines of the failed engine's logs.
-    """
-
-    attempt: str
-    engine: str
-    product: str
-    outcome: Outcome
-    code: str
-    message: str
-    from_version: Version | None
-    to_version: Version | None
-    version: Version | None
-    started: datetime
-    ended: datetime
-    updater_version: str
-    protocol: int = PROTOCOL
-    kind: str = "update"
-    measured_version: str | None = None
-    probed: bool = False
-    order: str | None = None
-    seq: int = 0
-    sha256: str | None = None
-    steps: tuple[Step, ...] = ()
-    update_log: tuple[str, ...] = ()
-    engine_log: tuple[str, ...] = ()
-
-    @classmethod
-    def from_bytes(cls, data: bytes) -> Report:
-        """Read a report's body.
-
-        Raises:
-            ProtocolRefused, VersionUnreadable, TargetRefused: a field cannot be read.
-        """
-        fields = Fields(read_object(data, what="report", max_bytes=MAX_REPORT_BYTES), "report")
-        outcome = fields.text("outcome")
-        if outcome not in Outcome._value2member_map_:
-            raise fields.wrong("outcome", " or ".join(Outcome))
-        order = fields.text_or_none("order")
-        sha256 = fields.text_or_none("sha256")
-        log_bounds = {"max_items": MAX_LOG_LINES, "max_chars": MAX_LOG_LINE_CHARS}
-        return cls(
-            protocol=fields.integer("protocol", low=1),
-            attempt=check_id("att", fields.text("attempt")),
-            engine=check_id("eng", fields.text("engine")),
-            product=check_product(fields.text("product")),
-            kind=fields.text_or_none("kind", max_chars=32) or "update",
-            outcome=Outcome(outcome),
-            code=fields.text("code", max_chars=64),
-            message=fields.text_or_none("message", max_chars=2000) or "",
-            from_version=fields.version_or_none("from"),
-            to_version=fields.version_or_none("to"),
-            version=fields.version_or_none("version"),
-            measured_version=fields.text_or_none("measured_version", max_chars=64),
-            updater_version=fields.text("updater_version", max_chars=64),
-            started=fields.time("started"),
-            ended=fields.time("ended"),
-            probed=fields.flag("probed"),
-            order=None if order is None else check_id("ord", order),
-            seq=fields.integer("seq", default=0),
-            sha256=None if sha256 is None else fields.sha256("sha256"),
-            steps=tuple(Step.from_dict(item) for item in fields.objects("steps", max_items=64)),
-            update_log=fields.texts("update_log", **log_bounds),
-            engine_log=fields.texts("engine_log", **log_bounds),
-        )
-
-    def to_bytes(self) -> bytes:
-        """The body of ``POST /api/v1/reports``, compact JSON; absent fields are left out."""
-        return write_compact(
-            without_absent(
-                {
-                    "protocol": self.protocol,
-                    "attempt": self.attempt,
-                    "engine": self.engine,
-                    "product": self.product,
-                    "kind": self.kind,
-                    "outcome": self.outcome.value,
-                    "code": self.code,
-                    "message": self.message,
-                    "from": _version_text(self.from_version),
-                    "to": _version_text(self.to_version),
-                    "version": _version_text(self.version),
-                    "measured_version": self.measured_version,
-                    "updater_version": self.updater_version,
-                    "started": format_time(self.started),
-                    "ended": format_time(self.ended),
-                    "probed": self.probed,
-                    "order": self.order,
-                    "seq": self.seq,
-                    "sha256": self.sha256,
-                    "steps": [step.to_dict() for step in self.steps],
-                    "update_log": list(self.update_log),
-                    "engine_log": list(self.engine_log),
-                }
-            )
-        )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ReportAnswer:
-    """What the portal answers to a report: ``recorded`` the first time, then ``known``."""
-
-    code: str
-
-    @classmethod
-    def from_bytes(cls, data: bytes) -> ReportAnswer:
-        """Read an answer's body."""
-        fields = Fields(read_object(data, what="report answer", max_bytes=MAX_ANSWER_BYTES), "report answer")
-        return cls(code=fields.text("code", max_chars=64))
-
-    def to_bytes(self) -> bytes:
-        """The answer's body."""
-        return write_compact({"code": self.code})

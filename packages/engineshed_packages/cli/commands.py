@@ -15,17 +15,17 @@ from tempfile import TemporaryDirectory
 from engineshed_packages.archive import Archive, open_archive
 from engineshed_packages.builder import build_package
 from engineshed_packages.bundle import Bundle, copy_target, write_bundle
-from engineshed_packages.creation import NewRepository, create_repository, refresh
 from engineshed_packages.digests import digest_file
 from engineshed_packages.errors import FileRefused, MetadataRefused
 from engineshed_packages.files import read_limited, write_file
 from engineshed_packages.jsontext import Json, escape_controls
-from engineshed_packages.keys import KeyFolder
-from engineshed_packages.lifetimes import RoleAge, age_of, check_alive
 from engineshed_packages.manifest import MANIFEST_NAME, check_package, read_manifest
 from engineshed_packages.metadata import NotesFile, View, open_view
-from engineshed_packages.releases import ReleaseTerms, add_release
 from engineshed_packages.repository import Repository, role_ages
+from engineshed_packages.repository.creation import NewRepository, create_repository, refresh
+from engineshed_packages.repository.keys import KeyFolder
+from engineshed_packages.repository.lifetimes import RoleAge, age_of, check_alive
+from engineshed_packages.repository.releases import ReleaseTerms, add_release
 from engineshed_packages.sources import FolderSource, Source
 from engineshed_packages.target import ANY, Target, target_path
 from engineshed_packages.times import format_time

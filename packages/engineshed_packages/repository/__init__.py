@@ -30,12 +30,12 @@ from tuf.api.metadata import Metadata, Root, Snapshot, Targets, Timestamp
 
 from engineshed_packages.errors import Conflict
 from engineshed_packages.files import fsync_folder, write_file
-from engineshed_packages.keys import KeyFolder
-from engineshed_packages.lifetimes import RoleAge, age_of, check_alive
 from engineshed_packages.locks import exclusive
-from engineshed_packages.metadata_cache import MetadataFile
-from engineshed_packages.published import Published, load_published
-from engineshed_packages.signing import Signer, described
+from engineshed_packages.metadata.cache import MetadataFile
+from engineshed_packages.repository.keys import KeyFolder
+from engineshed_packages.repository.lifetimes import RoleAge, age_of, check_alive
+from engineshed_packages.repository.published import Published, load_published
+from engineshed_packages.repository.signing import Signer, described
 from engineshed_packages.sources import METADATA_FOLDER, TARGETS_FOLDER
 
 LOCK_WAIT_S = 30

@@ -14,10 +14,10 @@ from datetime import UTC, datetime
 from tuf.api.metadata import Metadata, MetaFile, Root, Snapshot, T, Targets, Timestamp
 
 from engineshed_packages.errors import KeyUnusable
-from engineshed_packages.keys import KeyFolder
-from engineshed_packages.lifetimes import age_of, expiry_of
 from engineshed_packages.metadata import ISSUED_FIELD, issued_of
-from engineshed_packages.metadata_cache import MetadataFile, file_name
+from engineshed_packages.metadata.cache import MetadataFile, file_name
+from engineshed_packages.repository.keys import KeyFolder
+from engineshed_packages.repository.lifetimes import age_of, expiry_of
 from engineshed_packages.times import format_time
 
 # Between releases the snapshot is signed anew only when this much of its life is used: its file stays the

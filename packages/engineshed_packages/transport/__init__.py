@@ -23,8 +23,9 @@ import requests
 import requests.utils
 import urllib3.exceptions
 
-from engineshed_packages import deadline as deadlines
-from engineshed_packages.answers import (
+from engineshed_packages.errors import SourceRefused, Unavailable
+from engineshed_packages.transport import deadline as deadlines
+from engineshed_packages.transport.answers import (
     HttpRefused,
     JsonAnswer,
     Stream,
@@ -36,7 +37,7 @@ from engineshed_packages.answers import (
     shown_url,
     strong_etag,
 )
-from engineshed_packages.bodies import (
+from engineshed_packages.transport.bodies import (
     PIECE_BYTES,
     Upload,
     limited,
@@ -44,7 +45,6 @@ from engineshed_packages.bodies import (
     read_problem_body,
     write_pieces,
 )
-from engineshed_packages.errors import SourceRefused, Unavailable
 
 __all__ = ["DownloadResult", "HttpClient", "HttpRefused", "JsonAnswer", "Stream"]
 

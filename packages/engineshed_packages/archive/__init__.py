@@ -23,10 +23,10 @@ from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO
 
-from engineshed_packages.archive_directory import Entry, read_directory
-from engineshed_packages.archive_end import DEFAULT_LIMITS, PREFLIGHT_BYTES, EndRecord, Limits, preflight
-from engineshed_packages.archive_names import MAX_NAME_CHARS, check_name, check_names
-from engineshed_packages.archive_writing import Item, write_archive
+from engineshed_packages.archive.directory import Entry, read_directory
+from engineshed_packages.archive.end import DEFAULT_LIMITS, PREFLIGHT_BYTES, EndRecord, Limits, preflight
+from engineshed_packages.archive.names import MAX_NAME_CHARS, check_name, check_names
+from engineshed_packages.archive.writing import Item, write_archive
 from engineshed_packages.digests import CHUNK_BYTES
 from engineshed_packages.errors import ArchiveRefused
 

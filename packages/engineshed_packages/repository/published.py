@@ -17,7 +17,7 @@ from tuf.api.metadata import Metadata, Root, Snapshot, T, Targets, Timestamp
 
 from engineshed_packages.errors import FileRefused, MetadataRefused, Refused
 from engineshed_packages.files import read_limited
-from engineshed_packages.metadata_cache import MAX_FILE_BYTES, TIMESTAMP, file_name
+from engineshed_packages.metadata.cache import MAX_FILE_BYTES, TIMESTAMP, file_name
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,10 +24,10 @@ from tuf.api.metadata import Timestamp
 
 from engineshed_packages.digests import is_sha256
 from engineshed_packages.errors import MetadataRefused, ProtocolRefused, TargetRefused, VersionUnreadable
-from engineshed_packages.metadata_cache import MetadataCache, MetadataFile
-from engineshed_packages.metadata_fetcher import REFRESH_DEADLINE_S, SourceFetcher
-from engineshed_packages.metadata_updater import RoleLife, VerifyingUpdater, refusals
-from engineshed_packages.seen import Seen
+from engineshed_packages.metadata.cache import MetadataCache, MetadataFile
+from engineshed_packages.metadata.fetcher import REFRESH_DEADLINE_S, SourceFetcher
+from engineshed_packages.metadata.seen import Seen
+from engineshed_packages.metadata.updater import RoleLife, VerifyingUpdater, refusals
 from engineshed_packages.sources import FolderSource, Source
 from engineshed_packages.target import Target, check_notes_path, consistent_name
 from engineshed_packages.times import parse_time

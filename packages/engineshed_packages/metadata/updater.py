@@ -20,8 +20,8 @@ from tuf.api.metadata import Metadata, Root, Signed, Snapshot, TargetFile, Targe
 from tuf.ngclient import Updater
 
 from engineshed_packages.errors import MetadataRefused
-from engineshed_packages.metadata_cache import ROOT_HISTORY, MetadataFile, file_name
-from engineshed_packages.metadata_fetcher import SourceFetcher
+from engineshed_packages.metadata.cache import ROOT_HISTORY, MetadataFile, file_name
+from engineshed_packages.metadata.fetcher import SourceFetcher
 from engineshed_packages.sources import METADATA_FOLDER
 from engineshed_packages.times import format_time
 

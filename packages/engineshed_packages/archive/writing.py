@@ -19,9 +19,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
-from engineshed_packages.archive_end import DEFAULT_LIMITS, Limits
-from engineshed_packages.archive_names import check_name, check_names
-from engineshed_packages.archive_records import (
+from engineshed_packages.archive.end import DEFAULT_LIMITS, Limits
+from engineshed_packages.archive.names import check_name, check_names
+from engineshed_packages.archive.records import (
     CENTRAL,
     CENTRAL_MARK,
     END,

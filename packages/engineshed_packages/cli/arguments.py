@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from datetime import datetime
 
 from engineshed_packages import __version__, exits
-from engineshed_packages.commands import Answer
+from engineshed_packages.cli.commands import Answer
 from engineshed_packages.target import DEFAULT_CHANNEL, MODES, PLATFORMS, SEVERITIES
 
 PROGRAM = "engineshed-packages"

@@ -22,10 +22,10 @@ from engineshed_packages.archive import open_archive
 from engineshed_packages.digests import digest_file
 from engineshed_packages.errors import ReleaseRefused
 from engineshed_packages.files import read_limited
-from engineshed_packages.keys import KeyFolder
 from engineshed_packages.manifest import check_contents, read_manifest
 from engineshed_packages.notes import MAX_NOTES_BYTES, Notes
 from engineshed_packages.repository import Draft, Repository
+from engineshed_packages.repository.keys import KeyFolder
 from engineshed_packages.target import ANY, DEFAULT_CHANNEL, Target, consistent_name, notes_path, target_path
 from engineshed_packages.versions import Version
 
