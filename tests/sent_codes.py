@@ -45,6 +45,8 @@ NOT_SENT: dict[str, str] = {
     "422 enrol-token-terms": _COMMAND,
     "422 page-limit": _OPERATOR,
     "500 bytes-damaged": "told as internal-error",
+    "500 database-damaged": _COMMAND,
+    "500 database-unreadable": _COMMAND,
     "500 database-newer": _COMMAND,
     "500 database-outdated": _COMMAND,
     "500 database-url": _COMMAND,
@@ -57,6 +59,7 @@ NOT_SENT: dict[str, str] = {
     "enrolment-answer": _UPDATER,
     "order-key": _UPDATER,
     "portal-url": _UPDATER,
+    "seen-unreadable": "what was verified is checked before it gets here",
     "release-unknown": "support's side, when a bundle is written",
     "target-path-mismatch": _VIEW,
 }

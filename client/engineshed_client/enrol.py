@@ -1,9 +1,10 @@
 """Enrolment: this host joins a portal, once.
 
 The enrolment line carries the portal's address, a one-time token and fingerprints of the portal's order
-key and CA. Nothing is written before both fingerprints were found right; the identity is written last,
+keys and CA. Nothing is written before all of them were found right; the identity is written last,
 so that a base is enrolled wholly or not at all. The vendor's root comes from a file that came with the
-updater, never from a portal: a portal must not choose whose signatures count.
+updater, never from a portal: a portal must not choose whose signatures count. What the portal publishes
+is held against that root before the token is sent, so that a wrong file does not use the token up.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from __future__ import annotations
 import logging
 import socket
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
 from engineshed_client.errors import (
@@ -25,10 +27,12 @@ from engineshed_client.fsops import FsOps, find_stat
 from engineshed_client.paths import Paths
 from engineshed_packages import __version__
 from engineshed_packages.enrolment import EnrolAnswer, EnrolLine, EnrolRequest, fingerprint
-from engineshed_packages.errors import FileRefused, Missing, ProtocolRefused, SourceRefused
+from engineshed_packages.errors import FileRefused, MetadataRefused, Missing, ProtocolRefused, SourceRefused
 from engineshed_packages.files import read_limited
 from engineshed_packages.jsontext import Fields, escape_controls, read_object
+from engineshed_packages.metadata import verify_view
 from engineshed_packages.protocol import MAX_ANSWER_BYTES
+from engineshed_packages.sources import HttpSource
 from engineshed_packages.transport import HttpRefused
 from engineshed_packages.versions import Version
 
@@ -37,6 +41,9 @@ logger = logging.getLogger(__name__)
 ROOT_NAME = "trusted_root.json"
 CA_NAME = "ca.pem"
 MAX_CA_BYTES = 1024 * 1024
+VENDOR = "vendor"  # the repository whose metadata every portal serves to anybody
+# Faults that say nothing about whose portal it is: it has no release yet, or was long without its vendor.
+_NO_STRANGER = frozenset({"metadata-missing", "metadata-expired"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,9 +85,10 @@ def enrol(joining: Joining, paths: Paths, fs: FsOps) -> EnrolAnswer:
     """Join the portal of ``joining.line`` and write what the updater needs.
 
     Raises:
-        EnrolmentRefused: codes ``already-enrolled``, ``ca-fingerprint``, ``order-key-fingerprint``, or the
-            portal's: a wrong, used or expired token. Nothing was written.
-        ContentRefused: code ``trusted-root``: the file is no root metadata. Nothing was written.
+        EnrolmentRefused: codes ``already-enrolled``, ``ca-fingerprint``, ``order-key-fingerprint``,
+            ``standby-key-fingerprint``, or the portal's: a wrong, used or expired token. Nothing was written.
+        ContentRefused: codes ``trusted-root`` (the file is no root metadata) and ``metadata-signature`` (the
+            portal's vendor is another one). Nothing was written, and the token is good still.
         PortalUnavailable: nothing was written.
         SettingsRefused: a file that is named does not exist. Nothing was written.
         DiskTrouble: the files could not be written; the token is used up.
@@ -88,14 +96,9 @@ def enrol(joining: Joining, paths: Paths, fs: FsOps) -> EnrolAnswer:
     check_not_enrolled(paths)
     root = _read_root(joining, paths)
     ca = _read_ca(joining)
+    _check_vendor(joining, paths, fs, root=root)
     answer = _ask_portal(joining)
-    served = answer.order_keys[0].fingerprint
-    if served != joining.line.order_key:
-        raise EnrolmentRefused(
-            "order-key-fingerprint",
-            f"{joining.line.portal} serves the order key {served}, the enrolment line says "
-            f"{joining.line.order_key}: this is not the portal that made the line; nothing was written",
-        )
+    _check_order_keys(answer, joining.line)
     with client_boundary(), fs.lock(paths.lock):
         check_not_enrolled(paths)
         if ca is not None:
@@ -106,6 +109,23 @@ def enrol(joining: Joining, paths: Paths, fs: FsOps) -> EnrolAnswer:
         fs.write_file(paths.credentials, answer.to_bytes(), mode=0o600)
     logger.info("enrolled", extra={"engine": answer.engine, "portal": joining.line.portal})
     return answer
+
+
+def _check_order_keys(answer: EnrolAnswer, line: EnrolLine) -> None:
+    """Hold the served order keys against the line: each of them can sign orders that count."""
+    served = [key.fingerprint for key in answer.order_keys]
+    if served[0] != line.order_key:
+        raise EnrolmentRefused(
+            "order-key-fingerprint",
+            f"{line.portal} serves the order key {served[0]}, the enrolment line says "
+            f"{line.order_key}: this is not the portal that made the line; nothing was written",
+        )
+    if line.standby is not None and served[1:] != [line.standby]:
+        raise EnrolmentRefused(
+            "standby-key-fingerprint",
+            f"{line.portal} serves the standby key {served[1] if served[1:] else 'none'}, the enrolment line "
+            f"says {line.standby}: this is not the portal that made the line; nothing was written",
+        )
 
 
 def check_not_enrolled(paths: Paths) -> None:
@@ -163,6 +183,34 @@ def _read_ca(joining: Joining) -> bytes | None:
             "this is not the portal's CA; nothing was written",
         )
     return data
+
+
+def _check_vendor(joining: Joining, paths: Paths, fs: FsOps, *, root: bytes) -> None:
+    """Hold what the portal publishes against the vendor's root; a portal without a release passes."""
+    portal = joining.line.portal
+    with (
+        client_boundary(),
+        # In the base, because nothing outside it is ever written; gone before anything is kept.
+        fs.scratch_folder(paths.base) as cache,
+        http_client(joining.ca_file) as client,
+    ):
+        source = HttpSource(client, f"{portal}/repo/v1/{VENDOR}")
+        try:
+            verify_view(source, cache=cache, trusted_root=root, now=datetime.now(UTC))
+        except MetadataRefused as err:
+            if err.code in _NO_STRANGER:
+                logger.info("vendor's metadata not usable yet", extra={"portal": portal, "code": err.code})
+                return
+            if err.code != "metadata-signature":
+                raise
+            raise ContentRefused(
+                err.code,
+                f"{portal} publishes for another vendor than that of {joining.trusted_root or ROOT_NAME} "
+                f"({err.message}); nothing was written and the token was not used: give --trusted-root the "
+                "root of the portal's vendor, or take a line of the right portal",
+            ) from err
+        except (SourceRefused, Missing) as err:
+            raise PortalUnavailable(err.code, err.message) from err
 
 
 def _ask_portal(joining: Joining) -> EnrolAnswer:

@@ -24,6 +24,7 @@ import os
 import shutil
 import stat
 import sys
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -269,6 +270,13 @@ class FsOps:
         """Give *path* the times of *like*."""
         self.announce("set times", path)
         os.utime(path, ns=(like.st_atime_ns, like.st_mtime_ns))
+
+    @contextmanager
+    def scratch_folder(self, parent: Path) -> Iterator[Path]:
+        """A folder in *parent* for what nobody keeps; gone when the block ends."""
+        self.announce("scratch folder", parent)
+        with tempfile.TemporaryDirectory(prefix=".scratch-", dir=parent) as folder:
+            yield Path(folder)
 
     # the lock
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from datetime import date
 from pathlib import Path
 
 from engineshed_client.errors import SettingsRefused
@@ -121,14 +120,19 @@ class Paths:
         return self.work / "seen.json"
 
     @property
+    def seen_copy(self) -> Path:
+        """The same as ``seen``, written before it; read when that is damaged or gone."""
+        return self.work / "seen.json.copy"
+
+    @property
     def service(self) -> Path:
         """What the supervisor remembers of the engine's process."""
         return self.work / "service.json"
 
-    def previous(self, day: date, number: int) -> Path:
-        """``engine_YYYYMMDD`` of *day*; from the second of one day on, ``_2``, ``_3``, …"""
+    def previous(self, day: str, number: int) -> Path:
+        """``engine_YYYYMMDD`` of *day* (``YYYYMMDD``); from the second of one day on, ``_2``, ``_3``, …"""
         suffix = "" if number == 1 else f"_{number}"
-        return self.base / f"{self.engine_folder}_{day:%Y%m%d}{suffix}"
+        return self.base / f"{self.engine_folder}_{day}{suffix}"
 
     def previous_order(self, name: str) -> tuple[str, int] | None:
         """The sort key (day, number) of a previous version's folder *name*; None for any other name."""

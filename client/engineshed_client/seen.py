@@ -5,8 +5,10 @@ highest accepted order per order key, the highest verified root and timestamp ve
 the vendor signed and the highest floor per product are kept here; and the releases that failed here.
 Values only rise; a release leaves the skip list when an order with ``retry`` is taken up.
 
-A damaged file is set aside as ``seen.json.corrupt`` and a new one begun: an updater that refused to
-work would leave the host without the update that repairs it, and the metadata cache still protects.
+The same is kept in ``seen.json.copy``, written before each replace. A file that is damaged or gone is set
+aside as ``seen.json.corrupt`` and restored from the copy. Only when neither can be read a new one is begun:
+an updater that refused to work would leave the host without the update that repairs it, and the metadata
+cache still protects.
 """
 
 from __future__ import annotations
@@ -14,6 +16,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 from engineshed_client.errors import NewerSchema, disk_trouble
 from engineshed_client.fsops import FsOps
@@ -133,6 +136,7 @@ class SeenFile:
 
     def __init__(self, paths: Paths, fs: FsOps) -> None:
         self._path = paths.seen
+        self._copy = paths.seen_copy
         self._fs = fs
 
     def load(self) -> Seen:
@@ -140,22 +144,25 @@ class SeenFile:
 
         Raises:
             NewerSchema: a newer updater wrote it.
-            DiskTrouble: it cannot be read, or cannot be set aside.
+            DiskTrouble: it cannot be read, set aside or restored.
         """
-        try:
-            data = self._path.read_bytes()
-        except FileNotFoundError:
+        found = _read(self._path)
+        if isinstance(found, Seen):
+            return found
+        kept = _read(self._copy)
+        if found is None and kept is None:
             return Seen()
-        except OSError as err:
-            raise disk_trouble(err) from err
-        try:
-            return Seen.from_bytes(data)
-        except (PackagesError, ValueError) as err:
-            logger.error("seen.json unreadable, set aside", extra={"reason": str(err)})
-            self._set_aside()
-            return Seen()
+        if isinstance(found, _Damage):
+            self._set_aside(found)
+        if isinstance(kept, Seen):
+            logger.error("seen.json lost, restored from its copy", extra={"skipped": len(kept.skipped)})
+            self.save(kept)
+            return kept
+        logger.error("seen.json and its copy lost: orders, versions and floors seen before are forgotten")
+        return Seen()
 
-    def _set_aside(self) -> None:
+    def _set_aside(self, damage: _Damage) -> None:
+        logger.error("seen.json unreadable, set aside", extra={"reason": damage.reason})
         try:
             self._fs.replace(self._path, self._path.with_name(self._path.name + ".corrupt"))
             self._fs.sync_folder(self._path.parent)
@@ -163,12 +170,39 @@ class SeenFile:
             raise disk_trouble(err) from err
 
     def save(self, seen: Seen) -> None:
-        """Replace the file, durably.
+        """Replace the copy, then the file, durably; at no instant both are in the making.
 
         Raises:
             DiskTrouble: the file is as it was.
         """
+        data = seen.to_bytes()
         try:
-            self._fs.write_file(self._path, seen.to_bytes(), mode=0o600)
+            self._fs.write_file(self._copy, data, mode=0o600)
+            self._fs.write_file(self._path, data, mode=0o600)
         except OSError as err:
             raise disk_trouble(err) from err
+
+
+@dataclass(frozen=True, slots=True)
+class _Damage:
+    """A file that is there and says nothing."""
+
+    reason: str
+
+
+def _read(path: Path) -> Seen | _Damage | None:
+    """What the file *path* holds, None when there is none.
+
+    Raises:
+        NewerSchema: a newer updater wrote it. DiskTrouble: it cannot be read.
+    """
+    try:
+        data = path.read_bytes()
+    except FileNotFoundError:
+        return None
+    except OSError as err:
+        raise disk_trouble(err) from err
+    try:
+        return Seen.from_bytes(data)
+    except (PackagesError, ValueError) as err:
+        return _Damage(str(err))

@@ -27,6 +27,7 @@ that hold programs on Linux.
 from __future__ import annotations
 
 import os
+import re
 import stat
 import tomllib
 from collections.abc import Iterator, Sequence
@@ -48,6 +49,7 @@ from engineshed_packages.manifest import (
     check_contents,
     matches,
 )
+from engineshed_packages.manifest.engine import PLACEHOLDERS
 from engineshed_packages.target import check_platform, check_product, package_name
 from engineshed_packages.versions import Version
 
@@ -151,7 +153,34 @@ def _describe(
             "package-description",
             f"{DESCRIPTION_NAME} has the unknown keys {', '.join(unknown)} in start, stop or probe",
         )
+    _check_commands(manifest)
     return manifest
+
+
+def _check_commands(manifest: Manifest) -> None:
+    """Refuse what would only fail on the engine's host: typing errors in commands.
+
+    Braces that a shell reads, as in ``${HOME}``, and those with anything but one word inside are let through.
+    """
+    start = manifest.start.command
+    commands = {"start": start, "stop": manifest.stop.command, "probe": manifest.probe.command}
+    for name, command in commands.items():
+        for word in re.findall(r"(?<!\$)\{([A-Za-z_][A-Za-z0-9_]*)\}", " ".join(command or ())):
+            if word not in PLACEHOLDERS:
+                known = ", ".join(f"{{{one}}}" for one in PLACEHOLDERS)
+                raise ManifestRefused(
+                    "package-description",
+                    f"{DESCRIPTION_NAME}: the {name} command holds {{{word}}}: expected one of {known}",
+                )
+    program = start[1] if start[0] == "{python}" and len(start) > 1 else start[0]
+    path = program.removeprefix("{engine}/")
+    packed = {entry.path for entry in manifest.files}
+    # Windows finds a program without its .exe, too.
+    if path != program and not packed & {path, f"{path}.exe"}:
+        raise ManifestRefused(
+            "package-description",
+            f"{DESCRIPTION_NAME}: the start command runs {program}, which is in no source",
+        )
 
 
 def _patterns(description: dict[str, Json], name: str) -> list[str]:

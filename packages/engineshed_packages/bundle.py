@@ -27,7 +27,14 @@ from typing import BinaryIO
 
 from engineshed_packages.archive import Archive, Item, open_archive, write_archive
 from engineshed_packages.digests import Digester, digest_file
-from engineshed_packages.errors import ContentMismatch, MetadataRefused, Missing, ReleaseRefused
+from engineshed_packages.errors import (
+    ArchiveRefused,
+    ContentMismatch,
+    MetadataRefused,
+    Missing,
+    ReleaseRefused,
+)
+from engineshed_packages.manifest import MANIFEST_NAME
 from engineshed_packages.metadata import NotesFile, Seen, View, trusted_view, verify_view
 from engineshed_packages.repository import Repository
 from engineshed_packages.repository.releases import packages_in
@@ -39,6 +46,7 @@ from engineshed_packages.versions import Version
 VERSION_NAME = "Version.txt"
 MAX_VERSION_TXT_BYTES = 64 * 1024
 ROLLBACK = "metadata-rollback"
+_TIMESTAMP = f"{METADATA_FOLDER}/timestamp.json"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -116,9 +124,16 @@ def open_bundle(path: Path) -> Iterator[Bundle]:
     """Open the bundle at *path*.
 
     Raises:
-        ArchiveRefused: it is no sound zip. OSError: it cannot be read.
+        ArchiveRefused: it is no sound zip; code ``bundle-is-package``: it is what belongs into a bundle.
+        OSError: it cannot be read.
     """
     with open_archive(path) as archive:
+        if archive.find(MANIFEST_NAME) is not None and archive.find(_TIMESTAMP) is None:
+            raise ArchiveRefused(
+                "bundle-is-package",
+                f"this is a package, not a bundle: {path.name} holds {MANIFEST_NAME} and no signed metadata; "
+                "take the file that `engineshed-packages bundle` wrote",
+            )
         yield Bundle(archive)
 
 

@@ -1,7 +1,7 @@
 """How an engine joins a portal: the line an admin pastes, the request, the answer, the access token.
 
 The enrolment line carries everything a host must know and nothing it could be tricked about: the
-portal's address, a one-time token, and fingerprints of the portal's order key and of its CA. It is
+portal's address, a one-time token, and fingerprints of the portal's order keys and of its CA. It is
 one line of ``name=value`` words, read from standard input or a file, never from the arguments of a
 process, where every user of the host could read it.
 """
@@ -69,12 +69,15 @@ class EnrolLine:
 
     Attributes:
         order_key: fingerprint of the portal's active order key.
+        standby: fingerprint of its standby order key, which is trusted like the active one; None when
+            the portal names none.
         ca: fingerprint of the portal's CA file, None when the system's CAs are meant.
     """
 
     portal: str
     token: str
     order_key: str
+    standby: str | None = None
     ca: str | None = None
 
     @classmethod
@@ -95,17 +98,20 @@ class EnrolLine:
             raise ProtocolRefused(
                 "enrol-line", f"the enrolment line lacks {', '.join(absent)}: copy it whole"
             )
-        ca = values.get("ca")
+        standby, ca = values.get("standby"), values.get("ca")
         return cls(
             portal=check_portal_url(values["portal"]),
             token=values["token"],
             order_key=_check_fingerprint(values["order_key"], "order_key"),
+            standby=None if standby is None else _check_fingerprint(standby, "standby"),
             ca=None if ca is None else _check_fingerprint(ca, "ca"),
         )
 
     def text(self) -> str:
         """The line as it is shown to the admin, once."""
         words = [LINE_MARK, f"portal={self.portal}", f"order_key={self.order_key}"]
+        if self.standby is not None:
+            words.append(f"standby={self.standby}")
         if self.ca is not None:
             words.append(f"ca={self.ca}")
         return " ".join([*words, f"token={self.token}"])

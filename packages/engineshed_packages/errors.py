@@ -101,14 +101,22 @@ class Unavailable(PackagesError):
     Attributes:
         retry_after_s: seconds the other side asked to wait, or None.
         status: the HTTP status that said so, or None when there was no answer.
+        problem: the ``code`` in that answer, or None.
     """
 
     def __init__(
-        self, code: str, message: str, *, retry_after_s: int | None = None, status: int | None = None
+        self,
+        code: str,
+        message: str,
+        *,
+        retry_after_s: int | None = None,
+        status: int | None = None,
+        problem: str | None = None,
     ) -> None:
         super().__init__(code, message)
         self.retry_after_s = retry_after_s
         self.status = status
+        self.problem = problem
 
 
 class Conflict(PackagesError):

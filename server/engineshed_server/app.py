@@ -14,6 +14,7 @@ from werkzeug.exceptions import HTTPException
 
 from engineshed_server import problems
 from engineshed_server.api import bundles, engines, health, operators, repository
+from engineshed_server.api.bodies import end_connection_if_unread
 from engineshed_server.api.context import attach_portal, problem_answer
 from engineshed_server.api.request_ids import HEADER, begin_request, end_request, request_id
 from engineshed_server.services.portal import Portal
@@ -27,6 +28,7 @@ QUIET_ENDPOINTS = frozenset({"engines.poll", "health.healthz", "health.readyz"})
 def create_app(portal: Portal) -> Flask:
     """The application that serves *portal*."""
     app = Flask("engineshed_server", static_folder=None)
+    app.config["PROVIDE_AUTOMATIC_OPTIONS"] = False  # a method like any other that is not there: 405
     app.url_map.strict_slashes = False
     app.url_map.merge_slashes = False  # a redirect would lose the body of a PUT
     attach_portal(app, portal)
@@ -46,6 +48,7 @@ def _begin() -> None:
 
 def _finish(answer: Response) -> Response:
     answer.headers[HEADER] = request_id() or ""
+    end_connection_if_unread(request)
     quiet = request.endpoint in QUIET_ENDPOINTS and answer.status_code < 400
     logger.log(
         logging.DEBUG if quiet else logging.INFO,
@@ -56,6 +59,7 @@ def _finish(answer: Response) -> Response:
             "status": answer.status_code,
             "ms": round((time.monotonic() - g.started_s) * 1000),
             "address": request.remote_addr,
+            **({} if g.get("problem") is None else {"code": g.problem}),
         },
     )
     return answer
@@ -66,16 +70,20 @@ def _end(err: BaseException | None) -> None:
 
 
 def _answer_error(err: Exception) -> Response:
+    problem = _problem_of(err)
+    g.problem = problem.code
+    return problem_answer(problem)
+
+
+def _problem_of(err: Exception) -> problems.Problem:
     instance = request_id() or ""
     if isinstance(err, HTTPException):
         allowed = {name: value for name, value in err.get_headers() if name == "Allow"}
-        return problem_answer(
-            problems.of_status(
-                err.code or 500, method=request.method, path=request.path, instance=instance, headers=allowed
-            )
+        return problems.of_status(
+            err.code or 500, method=request.method, path=request.path, instance=instance, headers=allowed
         )
     problem = problems.of_error(err, instance=instance)
     if problem is None:
         logger.error("request failed", exc_info=err, extra={"method": request.method, "path": request.path})
         problem = problems.internal(instance)
-    return problem_answer(problem)
+    return problem

@@ -63,6 +63,8 @@ STATUS_BY_CODE: Mapping[str, HTTPStatus] = MappingProxyType(
         "name-refused": HTTPStatus.BAD_REQUEST,
         "parameter-unknown": HTTPStatus.BAD_REQUEST,
         "parameter-unreadable": HTTPStatus.BAD_REQUEST,
+        "reports-too-many": HTTPStatus.TOO_MANY_REQUESTS,
+        "seq-implausible": HTTPStatus.BAD_REQUEST,
     }
 )
 
@@ -75,8 +77,10 @@ _BY_STATUS: Mapping[int, tuple[str, str]] = MappingProxyType(
         408: ("body-slow", "The body of {method} {path} did not arrive in time: send it again."),
         412: ("precondition-failed", "{path} is not the version named in If-Match: fetch it anew."),
         413: ("body-too-large", "The body of {method} {path} is over the limit: send less."),
+        414: ("address-too-long", "The address of the request is longer than any here: check it."),
         415: ("media-type-not-supported", "{path} takes another Content-Type: see the protocol."),
         416: ("range-not-satisfiable", "{path} is shorter than the range: ask within Content-Range."),
+        431: ("headers-too-large", "The headers of the request are over the limit: send less."),
         500: (INTERNAL_ERROR, "The server failed. Look for this instance in its log, then try again."),
     }
 )
@@ -92,11 +96,16 @@ class Problem:
     instance: str
     headers: Mapping[str, str] = field(default_factory=dict)
 
+    @property
+    def title(self) -> str:
+        """The phrase of the status."""
+        return HTTPStatus(self.status).phrase
+
     def to_dict(self) -> dict[str, Json]:
         """The members of RFC 9457, section 3.1, and ``code``."""
         return {
             "type": "about:blank",
-            "title": HTTPStatus(self.status).phrase,
+            "title": self.title,
             "status": self.status,
             "detail": escape_controls(self.detail)[:MAX_DETAIL_CHARS],
             "instance": self.instance,

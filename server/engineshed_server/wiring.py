@@ -42,8 +42,9 @@ def open_portal(settings: Settings) -> Portal:
     """Open the portal in the settings' data folder; its snapshot is loaded.
 
     Raises:
-        SetupRefused: ``setup-missing``, ``database-outdated``, ``database-newer``, ``database-url``,
-            ``setup-ca-file`` or ``order-key-unreadable``: nothing can be served as it is.
+        SetupRefused: ``setup-missing``, ``database-outdated``, ``database-newer``, ``database-damaged``,
+            ``database-url``, ``database-unreadable``, ``setup-ca-file`` or
+            ``order-key-unreadable``: nothing can be served as it is.
         TryLater: the database is away.
     """
     folders = Folders(settings.data_dir)
@@ -53,6 +54,7 @@ def open_portal(settings: Settings) -> Portal:
         )
     database = Database(settings.database_url)
     try:
+        database.check_file()
         identity = _identity(settings, folders, database=database)
     except BaseException:
         database.close()

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from engineshed_client import machine
-from engineshed_client.errors import StartFailed
+from engineshed_client.errors import StartFailed, StopFailed
 from engineshed_client.fsops import EffectFile, ExchangeUnsupported, FsOps
 from engineshed_client.health import Tick
 from engineshed_client.journal import Journal, JournalFile
@@ -148,6 +148,9 @@ class Processes:
     def identity(self) -> str | None:
         return None if self.running is None else f"{self.number}"
 
+    def exit_code(self) -> int | None:
+        return None
+
     def leftovers(self) -> tuple[str, ...]:
         return () if self.running is None else (f"engine {self.running}",)
 
@@ -171,6 +174,8 @@ class Processes:
         if self.running is None:
             return
         self.touch("stop engine", self.paths.engine)
+        if self.behaviour.get(self.running) == "clings":
+            raise StopFailed("engine-left", f"{self.running} does not stop")
         self.history.append(f"stop {self.running}")
         self.running = None
         self.touch("engine stopped", self.paths.engine)
@@ -320,7 +325,11 @@ class Host:
     def begin(self, version: str, context: Context) -> Journal:
         """Begin the installation of *version* from its bundle."""
         return begin_install(
-            context, self.warehouse.target(version), bundle=self.warehouse.bundle(version), skipped="retry"
+            context,
+            self.warehouse.target(version),
+            bundle=self.warehouse.bundle(version),
+            skipped="retry",
+            older="allow",
         )
 
     def install(self, version: str, fs: FsOps | None = None) -> Outcome | machine.Waiting:

@@ -16,13 +16,13 @@ from engineshed_client.fsops import FsOps
 from engineshed_client.journal import State
 from engineshed_client.paths import Paths
 from engineshed_client.settings import load_settings
-from engineshed_packages.enrolment import EnrolRequest, fingerprint
+from engineshed_packages.enrolment import EnrolRequest, OrderKey, fingerprint
+from engineshed_packages.order_keys import make_order_key
 from engineshed_packages.versions import Version
 from tests.authority import Authority
 from tests.client.scripted_portal import ScriptedPortal
 from tests.faulty_http import Answer, answers
-
-ROOT = b'{"signed": {"_type": "root", "version": 1}, "signatures": []}'
+from tests.vendor import Vendor
 
 
 @pytest.fixture
@@ -38,8 +38,13 @@ def paths(tmp_path: Path) -> Paths:
 
 
 @pytest.fixture
-def joining(portal: ScriptedPortal, tmp_path: Path) -> Joining:
-    (tmp_path / "root.json").write_bytes(ROOT)
+def vendor(tmp_path: Path) -> Vendor:
+    return Vendor(tmp_path)
+
+
+@pytest.fixture
+def joining(portal: ScriptedPortal, vendor: Vendor, tmp_path: Path) -> Joining:
+    (tmp_path / "root.json").write_bytes(vendor.root)
     return Joining(
         line=portal.line,
         product="sample-engine",
@@ -54,10 +59,17 @@ def written(paths: Paths) -> list[str]:
     return sorted(path.relative_to(paths.base).as_posix() for path in paths.base.rglob("*"))
 
 
-def test_an_enrolled_base_has_identity_root_and_settings(joining: Joining, paths: Paths) -> None:
+def enrolments(portal: ScriptedPortal) -> list[EnrolRequest]:
+    arrived = [one for one in portal.server.requests if one.path == "/api/v1/enrol"]
+    return [EnrolRequest.from_bytes(one.body) for one in arrived]
+
+
+def test_an_enrolled_base_has_identity_root_and_settings(
+    joining: Joining, paths: Paths, vendor: Vendor
+) -> None:
     answer = enrol(joining, paths, FsOps())
     assert read_credentials(paths) == answer
-    assert (paths.update / "trusted_root.json").read_bytes() == ROOT
+    assert (paths.update / "trusted_root.json").read_bytes() == vendor.root
     assert load_settings(paths.base, environ={}, flags={}).product == "sample-engine"
 
 
@@ -70,7 +82,7 @@ def test_the_portal_is_told_product_platform_and_version(
     joining: Joining, paths: Paths, portal: ScriptedPortal
 ) -> None:
     enrol(joining, paths, FsOps())
-    told = EnrolRequest.from_bytes(portal.server.requests[0].body)
+    (told,) = enrolments(portal)
     assert (told.product, told.platform, told.version) == ("sample-engine", "any", Version.parse("1.0.0"))
 
 
@@ -92,6 +104,31 @@ def test_a_wrong_order_key_is_refused_and_nothing_is_written(joining: Joining, p
         enrol(replace(joining, line=line), paths, FsOps())
     assert caught.value.code == "order-key-fingerprint"
     assert written(paths) == []
+
+
+def serve_keys(portal: ScriptedPortal, *keys: OrderKey) -> None:
+    answer = replace(portal.credentials, order_keys=keys)
+    portal.server.at("/api/v1/enrol", answers.json(answer.to_bytes()))
+
+
+def test_a_standby_key_as_the_line_names_it_is_taken_over(
+    joining: Joining, paths: Paths, portal: ScriptedPortal
+) -> None:
+    standby = make_order_key()[1]
+    serve_keys(portal, portal.key, standby)
+    line = replace(joining.line, standby=standby.fingerprint)
+    assert enrol(replace(joining, line=line), paths, FsOps()).order_keys == (portal.key, standby)
+
+
+@pytest.mark.parametrize("served", [(), (make_order_key()[1],)], ids=["none", "another"])
+def test_a_standby_key_put_in_on_the_way_is_refused_and_nothing_is_written(
+    joining: Joining, paths: Paths, portal: ScriptedPortal, served: tuple[OrderKey, ...]
+) -> None:
+    serve_keys(portal, portal.key, *served)
+    line = replace(joining.line, standby=fingerprint(b"the portal's standby key"))
+    with pytest.raises(EnrolmentRefused) as caught:
+        enrol(replace(joining, line=line), paths, FsOps())
+    assert (caught.value.code, written(paths)) == ("standby-key-fingerprint", [])
 
 
 def test_a_wrong_ca_is_refused_before_the_portal_is_asked(
@@ -140,11 +177,37 @@ def test_a_base_without_the_vendors_root_is_told_where_it_comes_from(joining: Jo
         enrol(replace(joining, trusted_root=None), paths, FsOps())
 
 
-def test_a_root_that_is_there_already_is_used(joining: Joining, paths: Paths) -> None:
+def test_a_root_that_is_there_already_is_used(joining: Joining, paths: Paths, vendor: Vendor) -> None:
     paths.update.mkdir()
-    (paths.update / "trusted_root.json").write_bytes(ROOT)
+    (paths.update / "trusted_root.json").write_bytes(vendor.root)
     enrol(replace(joining, trusted_root=None), paths, FsOps())
-    assert (paths.update / "trusted_root.json").read_bytes() == ROOT
+    assert (paths.update / "trusted_root.json").read_bytes() == vendor.root
+
+
+def test_a_portal_of_the_same_vendor_is_joined(
+    joining: Joining, paths: Paths, portal: ScriptedPortal, vendor: Vendor
+) -> None:
+    vendor.release("1.0.0")
+    portal.publish(vendor)
+    assert enrol(joining, paths, FsOps()) == portal.credentials
+
+
+def test_a_portal_of_another_vendor_is_not_given_the_token_and_nothing_is_written(
+    joining: Joining, paths: Paths, portal: ScriptedPortal, tmp_path: Path
+) -> None:
+    portal.publish(Vendor(tmp_path, name="another"))
+    with pytest.raises(ContentRefused, match="another vendor than that of") as caught:
+        enrol(joining, paths, FsOps())
+    assert (caught.value.code, enrolments(portal), written(paths)) == ("metadata-signature", [], [])
+
+
+def test_a_portal_whose_metadata_cannot_be_had_now_is_not_given_the_token(
+    joining: Joining, paths: Paths, portal: ScriptedPortal
+) -> None:
+    portal.server.at("/repo/v1/vendor/metadata/timestamp.json", answers.status(500))
+    with pytest.raises(PortalUnavailable):
+        enrol(joining, paths, FsOps())
+    assert (enrolments(portal), written(paths)) == ([], [])
 
 
 @pytest.mark.parametrize("data", [b"", b"no json", b"{}", b'{"signed": {"_type": "targets"}}'])
@@ -194,7 +257,7 @@ def test_an_enrolled_base_is_not_enrolled_again(
     with pytest.raises(EnrolmentRefused) as caught:
         enrol(joining, paths, FsOps())
     assert caught.value.code == "already-enrolled"
-    assert len(portal.server.requests) == 1
+    assert len(enrolments(portal)) == 1
 
 
 def test_a_damaged_identity_is_told_and_not_overwritten(joining: Joining, paths: Paths) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -24,9 +25,11 @@ from engineshed_client.settings import Settings
 from engineshed_packages.ids import new_id
 from engineshed_packages.protocol import Outcome, Poll, Report
 from engineshed_packages.repository.releases import ReleaseTerms
+from engineshed_packages.times import format_time
 from engineshed_packages.versions import Version
 from tests.client.scripted_portal import ScriptedPortal, now
 from tests.faulty_http import Answer, FaultyServer, answers
+from tests.packages.forgery import rotate_online_key, sign_with_stolen_online_key
 from tests.vendor import Vendor
 
 REVOKED = answers.json(b'{"code": "engine-revoked", "detail": "the engine is revoked"}', 401)
@@ -297,6 +300,34 @@ def test_an_older_repository_is_refused_even_without_the_cache(
         with pytest.raises(ContentRefused) as caught:
             connect(older.server.url, root=vendor.root).open_view()
     assert caught.value.code == "metadata-rollback"
+
+
+def test_a_version_that_could_not_be_read_back_is_refused_and_nothing_seen_is_lost(
+    scripted: ScriptedPortal, connect: Connect, vendor: Vendor, paths: Paths
+) -> None:
+    vendor.release("1.1.0", terms=ReleaseTerms(floor=Version.parse("1.0.0")))
+    scripted.publish(vendor)
+    connect(root=vendor.root).open_view()
+    before = SeenFile(paths, FsOps()).load()
+    sign_with_stolen_online_key(vendor, timestamp_version=2**53)
+    scripted.publish(vendor)
+    with pytest.raises(ContentRefused) as caught:
+        connect(root=vendor.root).open_view()
+    assert caught.value.code == "metadata-version-absurd"
+    assert SeenFile(paths, FsOps()).load() == before
+
+
+def test_a_repaired_repository_is_accepted_by_an_engine_that_saw_a_date_put_ahead(
+    scripted: ScriptedPortal, connect: Connect, vendor: Vendor, paths: Paths
+) -> None:
+    target = vendor.release("1.1.0")
+    sign_with_stolen_online_key(vendor, issued=format_time(vendor.now + timedelta(days=4 * 365)))
+    scripted.publish(vendor)
+    assert connect(root=vendor.root).open_view().find(target.path) is None
+    rotate_online_key(vendor)
+    scripted.publish(vendor)
+    assert connect(root=vendor.root).open_view().find(target.path) == target
+    assert SeenFile(paths, FsOps()).load().metadata.newest_date == vendor.now
 
 
 def test_a_strangers_repository_is_refused(

@@ -1,4 +1,3 @@
-from datetime import date
 from pathlib import Path
 
 import pytest
@@ -16,11 +15,11 @@ def test_everything_of_the_updater_lies_below_update() -> None:
 
 
 def test_the_first_engine_left_on_a_day_has_no_number() -> None:
-    assert Paths(BASE).previous(date(2026, 11, 22), 1) == BASE / "engine_20261122"
+    assert Paths(BASE).previous("20261122", 1) == BASE / "engine_20261122"
 
 
 def test_the_second_engine_left_on_a_day_has_a_number() -> None:
-    assert Paths(BASE, "portal").previous(date(2026, 11, 22), 2) == BASE / "portal_20261122_2"
+    assert Paths(BASE, "portal").previous("20261122", 2) == BASE / "portal_20261122_2"
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import json
 import os
 from pathlib import Path
@@ -81,10 +82,52 @@ def test_what_was_saved_is_loaded(paths: Paths) -> None:
     assert SeenFile(paths, FsOps()).load() == SEEN
 
 
-def test_a_damaged_file_is_set_aside_and_a_new_one_begun(paths: Paths) -> None:
+def test_a_damaged_file_is_set_aside_and_restored_from_its_copy(paths: Paths) -> None:
+    SeenFile(paths, FsOps()).save(SEEN)
     paths.seen.write_bytes(b"\0" * 30)
+    assert SeenFile(paths, FsOps()).load() == SEEN
+    assert (paths.work / "seen.json.corrupt").read_bytes() == b"\0" * 30
+    assert Seen.from_bytes(paths.seen.read_bytes()) == SEEN
+
+
+def test_a_file_that_is_gone_is_restored_from_its_copy(paths: Paths) -> None:
+    SeenFile(paths, FsOps()).save(SEEN)
+    paths.seen.unlink()
+    assert SeenFile(paths, FsOps()).load() == SEEN
+
+
+def test_a_damaged_copy_is_written_anew_with_the_next_save(paths: Paths) -> None:
+    SeenFile(paths, FsOps()).save(SEEN)
+    paths.seen_copy.write_bytes(b"")
+    seen = SeenFile(paths, FsOps()).load()
+    SeenFile(paths, FsOps()).save(seen)
+    assert Seen.from_bytes(paths.seen_copy.read_bytes()) == SEEN
+
+
+def test_only_when_file_and_copy_are_damaged_a_new_one_is_begun_and_the_loss_is_logged(
+    paths: Paths, caplog: pytest.LogCaptureFixture
+) -> None:
+    paths.seen.write_bytes(b"\0" * 30)
+    paths.seen_copy.write_bytes(b"\0" * 30)
     assert SeenFile(paths, FsOps()).load() == Seen()
-    assert os.listdir(paths.work) == ["seen.json.corrupt"]
+    assert sorted(os.listdir(paths.work)) == ["seen.json.copy", "seen.json.corrupt"]
+    assert "forgotten" in caplog.records[-1].message
+    assert caplog.records[-1].levelname == "ERROR"
+
+
+class DiskFullAtTheFile(FsOps):
+    """The copy can be written, the file cannot."""
+
+    def announce(self, effect: str, path: Path) -> None:
+        if path.name == ".seen.json.tmp" and effect == "write":
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+def test_a_save_that_fails_leaves_the_file_as_it_was(paths: Paths) -> None:
+    SeenFile(paths, FsOps()).save(SEEN)
+    with pytest.raises(DiskTrouble):
+        SeenFile(paths, DiskFullAtTheFile()).save(SEEN.with_floor("sample-engine", TWO))
+    assert SeenFile(paths, FsOps()).load() == SEEN
 
 
 def test_a_file_that_cannot_be_read_is_not_forgotten(paths: Paths) -> None:

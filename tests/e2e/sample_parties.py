@@ -160,10 +160,12 @@ class EngineHost:
         root_file: Path,
         settings: Mapping[str, object] | None = None,
         environment: Mapping[str, str] | None = None,
+        updater_environment: Mapping[str, str] | None = None,
     ) -> None:
         self.base = base
         self.product = product
         self._root_file = root_file
+        self._environment = {**_surroundings(), **(updater_environment or {})}
         self._updaters: list[subprocess.Popen[bytes]] = []
         self._port_keeper = socket.socket()
         self._port_keeper.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -177,7 +179,7 @@ class EngineHost:
         pairs = ", ".join(f"{name} = {json.dumps(value)}" for name, value in env.items())
         engine = {**ENGINE_SETTINGS, "probe_url": f"{self.url}/health", **(settings or {})}
         lines = [f"{name} = {json.dumps(value)}" for name, value in engine.items()]
-        (base / "update").mkdir(parents=True)
+        (base / "update").mkdir(parents=True, exist_ok=True)
         (base / "update" / "updater.toml").write_text(
             f'product = "{product}"\nplatform = "linux-x86_64"\npoll_s = 1\n[engine]\nenv = {{{pairs}}}\n'
             + "\n".join(lines)
@@ -209,7 +211,7 @@ class EngineHost:
             capture_output=True,
             text=True,
             timeout=COMMAND_S,
-            env=_surroundings(),
+            env=self._environment,
         )
 
     def enrol(self, line: str) -> subprocess.CompletedProcess[str]:
@@ -224,7 +226,7 @@ class EngineHost:
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
-                env=_surroundings(),
+                env=self._environment,
             )
         self._updaters.append(updater)
         return updater

@@ -84,6 +84,7 @@ def test_the_portal_stays_up_with_its_token_until_ctrl_c(demo: Demo) -> None:
     demo.wait_for("curl -H")
     found = re.search(r"Bearer (\S+)' (http\S+)", demo.said())
     assert found is not None
+    assert [line for line in demo.said().splitlines() if line != line.rstrip()] == []
     asked = urllib.request.Request(found.group(2), headers={"Authorization": f"Bearer {found.group(1)}"})
     with urllib.request.urlopen(asked) as answer:
         assert b'"version":"1.1.0"' in answer.read()
@@ -92,11 +93,18 @@ def test_the_portal_stays_up_with_its_token_until_ctrl_c(demo: Demo) -> None:
     assert demo.leftovers() == []
 
 
-@pytest.mark.parametrize("step", ["makes throw-away signing keys", "runs and is healthy"])
-def test_sigterm_in_the_middle_leaves_nothing(demo: Demo, step: str) -> None:
+@pytest.mark.parametrize(
+    ("step", "ending"),
+    [
+        ("makes throw-away signing keys", signal.SIGTERM),
+        ("runs and is healthy", signal.SIGTERM),
+        ("runs and is healthy", signal.SIGHUP),
+    ],
+)
+def test_a_signal_in_the_middle_leaves_nothing(demo: Demo, step: str, ending: signal.Signals) -> None:
     process = demo.start("--once")
     demo.wait_for(step)
-    process.terminate()
+    process.send_signal(ending)
     assert process.wait(30) == 130
     assert demo.leftovers() == []
 

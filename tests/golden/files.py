@@ -257,6 +257,7 @@ def make_line() -> bytes:
         portal="https://portal.example",
         token="golden",
         order_key=ORDER_KEY.fingerprint,
+        standby=STANDBY_KEY.fingerprint,
         ca="sha256:" + "0" * 64,
     )
     return line.text().encode()

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from tuf.api.metadata import Metadata, Root, Snapshot, Targets, Timestamp
+from tuf.api.metadata import Metadata, MetaFile, Root, Snapshot, T, Targets, Timestamp
 
 from engineshed_packages.errors import MetadataRefused
-from engineshed_packages.metadata import open_view
+from engineshed_packages.metadata import ISSUED_FIELD, open_view
 from engineshed_packages.repository.signing import Signer
 from engineshed_packages.sources import Source
 from tests.vendor import PRODUCT, Vendor
@@ -80,3 +81,41 @@ def rotate_online_key(vendor: Vendor) -> None:
     ]
     for file in files:
         metadata_file(vendor, file.name).write_bytes(file.data)
+
+
+def sign_with_stolen_online_key(
+    vendor: Vendor,
+    *,
+    issued: str | None = None,
+    timestamp_version: int | None = None,
+    snapshot_version: int | None = None,
+    listed_version: int | None = None,
+) -> None:
+    """All that a thief of the online key can publish: any version, any date, for as long as he likes.
+
+    Args:
+        listed_version: the version of the product's role in the snapshot.
+    """
+    published = vendor.repository.published()
+    snapshot = published.snapshot.signed
+    snapshot.version = snapshot_version or snapshot.version + 1
+    if listed_version is not None:
+        snapshot.meta[f"{PRODUCT}.json"].version = listed_version
+    timestamp = Metadata[Timestamp].from_bytes(published.timestamp.data).signed
+    timestamp.version = timestamp_version or timestamp.version + 1
+    expires = vendor.tick() + timedelta(days=4000)
+    signers = vendor.keys.signers(published.root.roles[Timestamp.type].keyids, threshold=1, what="timestamp")
+
+    def signed(role: T) -> bytes:
+        role.expires = expires
+        metadata = Metadata(role)
+        for signer in signers:
+            metadata.sign(signer, append=True)
+        return metadata.to_bytes()
+
+    data = signed(snapshot)
+    metadata_file(vendor, f"{snapshot.version}.snapshot.json").write_bytes(data)
+    timestamp.snapshot_meta = MetaFile.from_data(snapshot.version, data, ["sha256"])
+    if issued is not None:
+        timestamp.unrecognized_fields[ISSUED_FIELD] = issued
+    metadata_file(vendor, "timestamp.json").write_bytes(signed(timestamp))

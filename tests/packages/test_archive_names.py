@@ -39,6 +39,7 @@ BAD_NAMES = [
     "a//b",
     "",
     "CON",
+    "clock$",
     "con.txt",
     "a/NUL.txt",
     "nul .txt",

@@ -292,3 +292,27 @@ def test_a_failed_build_leaves_the_package_that_was_there(source: Path, output: 
     with pytest.raises(ManifestRefused):
         build(output, source)
     assert path.read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "named"),
+    [
+        ("{engine}/bin/run", "{engin}/bin/run", "{engin}"),
+        ("[probe]", '[stop]\ncommand = ["{pythn}", "x"]\n[probe]', "{pythn}"),
+        ('tcp = "127.0.0.1:1"', 'command = ["{base}/x", "{BASE}"]', "{BASE}"),
+        ("{engine}/bin/run", "{engine}/bin/walk", "{engine}/bin/walk"),
+        ('"{engine}/bin/run"', '"{python}", "{engine}/run.py"', "{engine}/run.py"),
+    ],
+)
+def test_a_typing_error_in_a_command_is_refused(
+    source: Path, output: Path, old: str, new: str, named: str
+) -> None:
+    (source / "package.toml").write_text(DESCRIPTION.replace(old, new))
+    err = refused(output, source)
+    assert (err.code, named in err.message) == ("package-description", True)
+
+
+def test_braces_that_are_no_placeholder_are_let_through(source: Path, output: Path) -> None:
+    command = '"{engine}/bin/run", "${HOME}", "{}", "{1,2}"'
+    (source / "package.toml").write_text(DESCRIPTION.replace('"{engine}/bin/run"', command))
+    assert build(output, source).manifest.start.command[1:] == ("${HOME}", "{}", "{1,2}")

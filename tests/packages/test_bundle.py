@@ -214,6 +214,15 @@ def test_only_names_that_verified_metadata_leads_to_are_opened(
 # --- bad ones
 
 
+def test_a_package_given_in_place_of_a_bundle_is_told_apart(vendor: Vendor) -> None:
+    with (
+        pytest.raises(ArchiveRefused, match="this is a package, not a bundle") as caught,
+        open_bundle(vendor.package("1.0.0")),
+    ):
+        pass
+    assert caught.value.code == "bundle-is-package"
+
+
 def test_a_bundle_that_is_no_zip_is_refused(vendor: Vendor, tmp_path: Path, cache: Path) -> None:
     path = tmp_path / "bundle.zip"
     path.write_bytes(b"<html>" * 1000)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import getpass
 import io
 import json
+import os
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -20,6 +21,7 @@ from engineshed_packages.cli import exit_code, main
 from engineshed_packages.cli.commands import bundle, refresh_repository
 from engineshed_packages.errors import KeyUnusable, Unavailable
 from engineshed_packages.locks import exclusive
+from tests.conftest import require
 from tests.vendor import PASSPHRASE, PRODUCT, Vendor
 
 COMMANDS = [["keys", "init"], ["build"], ["release"], ["bundle"], ["inspect"], ["verify"], ["refresh"]]
@@ -52,6 +54,7 @@ def shell(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Captur
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("ENGINESHED_KEY_PASSPHRASE_FILE", raising=False)
     (tmp_path / "passphrase").write_text(PASSPHRASE + "\n")
+    (tmp_path / "passphrase").chmod(0o600)
     return Shell(tmp_path, capsys)
 
 
@@ -308,6 +311,50 @@ def test_wrong_usage_is_2(arguments: list[str], capsys: pytest.CaptureFixture[st
     assert capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["build", "source", "--version", "not a version"],
+        ["release", "x.zip", "--floor", "1.0+local"],
+        ["bundle", PRODUCT, "one"],
+    ],
+)
+def test_a_version_that_is_none_is_wrong_usage(
+    arguments: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as caught:
+        main(arguments)
+    assert caught.value.code == 2
+    assert arguments[-1] in capsys.readouterr().err
+
+
+def test_sources_that_cannot_be_built_are_78(shell: Shell) -> None:
+    assert shell.run("build", "nowhere", "--version", "1.0.0") == 78
+    assert "nowhere" in shell.err
+    Path("source").mkdir()
+    for text in ("product = ", 'product = "x"', 'product = "A B"'):
+        Path("source/package.toml").write_text(text)
+        assert shell.run("build", "source", "--version", "1.0.0") == 78
+
+
+def test_a_file_that_cannot_be_opened_is_named(ready: Shell) -> None:
+    assert ready.run("inspect", "absent.zip") == 74
+    assert ready.err == "engineshed-packages: absent.zip: No such file or directory [io-error]\n"
+
+
+def test_a_key_that_is_not_there_is_named(ready: Shell) -> None:
+    for name in (f"product-{PRODUCT}.pem", f"product-{PRODUCT}.pub"):
+        Path("keys", name).unlink()
+        assert ready.run("release", PACKAGE) == 78
+        assert f"expected product-{PRODUCT}.pem there" in ready.err
+
+
+def test_a_passphrase_that_others_may_read_is_warned_of(ready: Shell) -> None:
+    Path("passphrase").chmod(0o640)
+    assert ready.run("refresh") == 0
+    assert "passphrase has mode 0640" in ready.err
+
+
 def test_an_error_is_json_too_when_asked_for(ready: Shell) -> None:
     assert ready.run("release", PACKAGE, "--floor", "9.9", "--json") == 1
     assert json.loads(ready.out)["error"] == "release-floor"
@@ -383,3 +430,16 @@ def test_nothing_a_bundle_says_reaches_the_terminal_unescaped(ready: Shell) -> N
     write_archive(Path("evil.zip"), [Item.of_bytes("Version.txt", b"Version: \x1b[2J1.0")])
     assert ready.run("inspect", "evil.zip") == 0
     assert "\x1b" not in ready.out
+
+
+@pytest.mark.parametrize("output", ["", "--json"])
+def test_a_reader_that_goes_away_is_no_traceback(shell: Shell, output: str) -> None:
+    """The reader has ended before the first line is printed."""
+    require(os.name == "posix", "there is no POSIX shell here")
+    vendor = Vendor(shell.folder)
+    package = vendor.package("1.0.0")
+    command = (
+        f"(sleep 0.1; '{sys.executable}' -m engineshed_packages.cli inspect {output} '{package}') | true"
+    )
+    done = subprocess.run(["sh", "-c", command], capture_output=True, text=True, check=True)
+    assert done.stderr == ""

@@ -1,6 +1,7 @@
 """The line an admin pastes and what an engine is given for it."""
 
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -25,12 +26,18 @@ def a_line() -> EnrolLine:
         portal="https://portal.example:8443/shed",
         token="t0k3n",
         order_key=KEY.fingerprint,
+        standby="sha256:" + "1" * 64,
         ca="sha256:" + "0" * 64,
     )
 
 
 def test_the_line_reads_back_the_same() -> None:
     assert EnrolLine.parse(a_line().text() + "\n") == a_line()
+
+
+def test_a_line_of_a_portal_that_names_no_standby_key_and_no_ca_is_read() -> None:
+    line = replace(a_line(), standby=None, ca=None)
+    assert EnrolLine.parse(line.text()) == line
 
 
 @pytest.mark.parametrize("absent", ["portal=", "token=", "order_key="])

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from tuf.api.metadata import Metadata, MetaFile, Snapshot
 
 from engineshed_packages import files
 from engineshed_packages.metadata import cache as metadata_cache
@@ -77,3 +78,17 @@ def test_keeping_twice_is_as_keeping_once(vendor: Vendor, cache: Path) -> None:
     view = vendor.view(cache)
     MetadataCache(cache).keep(view.files)
     assert contents(cache / "metadata") == {file.name: file.data for file in view.files}
+
+
+def test_a_role_with_a_slash_in_its_name_comes_from_the_cache(vendor: Vendor, cache: Path) -> None:
+    """It is one file in the repository, in the cache and for the library: never a path."""
+    (snapshot,) = (vendor.repository.metadata).glob("*.snapshot.json")
+    metadata = Metadata[Snapshot].from_bytes(snapshot.read_bytes())
+    metadata.signed.meta["a/b.json"] = MetaFile(3)
+    folder = cache / "metadata"
+    folder.mkdir(parents=True)
+    (folder / snapshot.name).write_bytes(metadata.to_bytes())
+    (folder / "timestamp.json").write_bytes((vendor.repository.metadata / "timestamp.json").read_bytes())
+    (folder / "3.a%2Fb.json").write_bytes(b"role")
+    with MetadataCache(cache).scratch() as scratch:
+        assert (scratch / "a%2Fb.json").read_bytes() == b"role"

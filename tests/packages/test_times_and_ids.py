@@ -32,6 +32,11 @@ def test_any_other_spelling_is_refused(text: object) -> None:
     assert refusal.value.code == "time-unreadable"
 
 
+def test_a_year_below_1000_is_written_so_that_it_can_be_read() -> None:
+    moment = datetime(1, 2, 3, tzinfo=UTC)
+    assert parse_time(format_time(moment)) == moment
+
+
 def test_a_naive_time_is_a_bug() -> None:
     with pytest.raises(ValueError, match="naive"):
         format_time(datetime(2026, 1, 1))

@@ -307,6 +307,15 @@ def test_an_upload_sends_the_files_bytes_and_their_length(
     assert "transfer-encoding" not in request.headers
 
 
+def test_an_upload_tells_how_far_it_is(server: FaultyServer, client: HttpClient, tmp_path: Path) -> None:
+    file = tmp_path / "bundle.zip"
+    file.write_bytes(b"x" * 600_000)
+    server.at("/x", answers.json(b"{}"))
+    told: list[int] = []
+    client.put_file(server.url + "/x", file, progress=told.append)
+    assert (sorted(told), told[0] < 600_000, told[-1]) == (told, True, 600_000)
+
+
 def test_an_empty_upload_has_the_length_zero(
     server: FaultyServer, client: HttpClient, tmp_path: Path
 ) -> None:

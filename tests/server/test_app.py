@@ -57,6 +57,9 @@ def test_every_request_has_an_id_of_its_own(client: FlaskClient) -> None:
         ("GET", "/repo/v1/other/metadata/root.json", 404, "not-found"),
         ("DELETE", "/api/v1/poll", 405, "method-not-allowed"),
         ("POST", "/healthz", 405, "method-not-allowed"),
+        ("OPTIONS", "/healthz", 405, "method-not-allowed"),
+        ("OPTIONS", "/api/v1/poll", 405, "method-not-allowed"),
+        ("TRACE", "/healthz", 405, "method-not-allowed"),
         ("POST", "/api/v1/poll", 401, "token-missing"),
         ("POST", "/api/v1/enrol", 415, "media-type-not-supported"),
         ("GET", "/api/v1/engines", 401, "token-missing"),
@@ -80,7 +83,7 @@ def test_every_refusal_is_a_problem(
 
 def test_a_refused_method_is_told_the_allowed_ones(client: FlaskClient) -> None:
     allowed = client.delete("/healthz").headers["Allow"]
-    assert set(allowed.split(", ")) == {"GET", "HEAD", "OPTIONS"}
+    assert set(allowed.split(", ")) == {"GET", "HEAD"}
 
 
 def test_an_error_nobody_foresaw_is_told_without_a_word_of_the_inside(
@@ -118,3 +121,12 @@ def test_a_request_leaves_one_line_in_the_log(client: FlaskClient, caplog: pytes
         client.get("/healthz")
     told = [record for record in caplog.records if record.message == "request"]
     assert [(vars(record)["path"], vars(record)["status"]) for record in told] == [("/version", 200)]
+
+
+def test_the_line_of_a_refused_request_has_the_code_of_the_problem(
+    client: FlaskClient, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.INFO, logger="engineshed_server.app"):
+        client.get("/nowhere")
+    (told,) = [record for record in caplog.records if record.message == "request"]
+    assert vars(told)["code"] == "not-found"

@@ -90,6 +90,8 @@ def test_a_fault_names_where_the_value_came_from(tmp_path: Path) -> None:
         ("database.url", "oracle://host/db"),
         ("database.url", "mysql+mysqldb://host/db"),
         ("database.url", "engineshed.db"),
+        ("database.url", "postgresql://u:p@host:notaport/db"),
+        ("database.url", "mariadb://u:p@[::1/db"),
         ("limits.upload_bytes", "12"),
     ],
 )
@@ -127,6 +129,7 @@ def test_other_programs_variables_are_none_of_our_business() -> None:
         ("postgres://host/db", "postgresql+psycopg://host/db"),
         ("mariadb://host/db", "mariadb+pymysql://host/db"),
         ("sqlite:////srv/x.db", "sqlite+pysqlite:////srv/x.db"),
+        ("postgresql://u:p/#w@[::1]:5432/db?a=b@c:d", "postgresql+psycopg://u:p/#w@[::1]:5432/db?a=b@c:d"),
         ("postgresql+psycopg://host/db", "postgresql+psycopg://host/db"),
     ],
 )

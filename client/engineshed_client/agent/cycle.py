@@ -11,7 +11,7 @@ import hashlib
 import logging
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum, auto
 
 from engineshed_client import machine
@@ -57,6 +57,7 @@ class Done:
     Attributes:
         code, message: the portal's, the refusal's, or those of the attempt's END line.
         outcome, attempt: of an attempt that ended.
+        probed: whether its new engine was started and found well; it is not when the old one did not run.
         poll_s: seconds to the next poll as the portal wants it; None when it was not asked.
     """
 
@@ -65,6 +66,7 @@ class Done:
     message: str = ""
     outcome: Outcome | None = None
     attempt: str | None = None
+    probed: bool = False
     poll_s: int | None = None
 
 
@@ -154,6 +156,7 @@ class Cycle:
             message=values.get("message", ""),
             outcome=outcome,
             attempt=attempt,
+            probed=values.get("probed") == "yes",
         )
 
     def _ask(self) -> Done:
@@ -163,14 +166,7 @@ class Cycle:
             done = Done(event=Event.NOTHING, code=answer.code, message=answer.text)
         else:
             done = self._take(answer.order)
-        return Done(
-            event=done.event,
-            code=done.code,
-            message=done.message,
-            outcome=done.outcome,
-            attempt=done.attempt,
-            poll_s=answer.poll_s,
-        )
+        return replace(done, poll_s=answer.poll_s)
 
     def _take(self, envelope: Mapping[str, Json]) -> Done:
         """Judge an order, and carry it out or refuse it."""

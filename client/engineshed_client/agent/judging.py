@@ -20,7 +20,7 @@ from engineshed_packages.errors import OrderRefused
 from engineshed_packages.ids import derived_id
 from engineshed_packages.jsontext import Json, escape_controls, write_compact
 from engineshed_packages.orders import Accepted, EngineFacts, Order, SignedOrder, accept_order, verify_order
-from engineshed_packages.protocol import Outcome, Report
+from engineshed_packages.protocol import REFUSAL, Outcome, Report
 from engineshed_packages.target import Target
 from engineshed_packages.versions import Version
 
@@ -64,7 +64,7 @@ def judge(
     credentials: EnrolAnswer,
     installed: Version | None,
 ) -> Offer | Refusal:
-    """Hold *envelope* against every rule of ``trust.md``; changes nothing but the metadata's cache.
+    """Hold *envelope* against every rule of ``docs/protocol.md``; changes nothing but the metadata's cache.
 
     Raises:
         PortalUnavailable, SettingsRefused, DiskTrouble: it cannot be judged now.
@@ -145,6 +145,7 @@ def tell_refusal(refusal: Refusal, context: Context, installed: InstalledEngine)
             attempt=refusal.attempt,
             engine=context.engine_id,
             product=context.settings.product,
+            kind=REFUSAL,
             outcome=Outcome.ABORTED,
             code=refusal.code,
             message=escape_controls(refusal.message)[:MAX_MESSAGE_CHARS],

@@ -13,6 +13,7 @@ import signal
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from pathlib import Path
 from types import FrameType
 
@@ -27,6 +28,7 @@ from engineshed_client.errors import (
     client_boundary,
 )
 from engineshed_client.paths import Paths
+from engineshed_packages.times import format_time
 
 logger = logging.getLogger(__name__)
 
@@ -101,6 +103,7 @@ class Loop:
 
     def __init__(self, parts: Parts) -> None:
         self._parts = parts
+        self._poll_s = parts.context.settings.poll_s  # until the portal has named its own
         self._cycle = Cycle(parts)
         self._troubles = 0
         self._bugs = 0
@@ -125,24 +128,34 @@ class Loop:
         return self._wait_after(done)
 
     def _wait_after(self, done: Done) -> float:
-        logger.info("cycle ended", extra={"event": done.event.name, "code": done.code})
+        self._poll_s = done.poll_s or self._poll_s
         if done.event is Event.UNFETCHED:
-            return self._trouble_wait_s(None)
-        self._troubles = 0
-        poll_s = self._parts.context.settings.poll_s if done.poll_s is None else done.poll_s
-        return poll_wait_s(poll_s, random.random())
+            wait_s = self._trouble_wait_s(None)
+        else:
+            self._troubles = 0
+            # The portal is to see at once what an attempt came to; what failed rests by itself (pace.Rests).
+            wait_s = 0.0 if done.event is Event.ENDED else poll_wait_s(self._poll_s, random.random())
+        told = {"event": done.event.name, "code": done.code, "next": self._after(wait_s)}
+        logger.info("cycle ended", extra=told)
+        return wait_s
 
     def _wait_out(self, err: ClientError) -> float:
-        logger.warning("cycle did not end", extra={"code": err.code, "reason": err.message})
         if isinstance(err, PortalUnavailable | EnrolmentRefused):
             # The updater itself works: that the portal does not is no reason to go back to an older one.
             self._came_up()
-        return self._trouble_wait_s(err.retry_after_s if isinstance(err, TryLater) else None)
+        wait_s = self._trouble_wait_s(err.retry_after_s if isinstance(err, TryLater) else None)
+        told = {"code": err.code, "reason": err.message, "next": self._after(wait_s)}
+        logger.warning("cycle did not end", extra=told)
+        return wait_s
+
+    def _after(self, wait_s: float) -> str:
+        """When the next cycle begins, by the host's clock."""
+        return format_time(self._parts.context.now() + timedelta(seconds=wait_s))
 
     def _trouble_wait_s(self, retry_after_s: int | None) -> float:
         self._troubles += 1
         return trouble_wait_s(
-            self._parts.context.settings.poll_s,
+            self._poll_s,
             self._troubles,
             retry_after_s=retry_after_s,
             chance=random.random(),

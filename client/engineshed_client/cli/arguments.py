@@ -91,6 +91,9 @@ def _install(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--retry", action="store_true", help="also a release that failed on this engine before"
     )
+    parser.add_argument(
+        "--allow-downgrade", action="store_true", help="also a version older than the installed one"
+    )
 
 
 def _rollback(parser: argparse.ArgumentParser) -> None:

@@ -41,6 +41,7 @@ _REFUSALS = frozenset(
         "cancelled",
         "engine-revoked",
         "min-version",
+        "not-newer",
         "other-platform",
         "other-product",
         "skipped",

@@ -22,10 +22,12 @@ from engineshed_client.machine import Waiting
 from engineshed_client.settings import Settings, find_base, load_settings
 from engineshed_client.steps.context import Context
 from engineshed_packages import exits
+from engineshed_packages.protocol import Outcome
 
 # A cycle of the running updater that finds no news is over in this time; an update is not.
 LOCK_WAIT_S = 10.0
 _TRY_EVERY_S = 0.1
+NOT_STARTED = " (not started: it was not running before)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +76,7 @@ class Frame:
             Locked: another updater works on this base.
             DiskTrouble: the lock cannot be made, or the block met the disk.
         """
-        deadline = time.monotonic() + LOCK_WAIT_S
+        deadline, told = time.monotonic() + LOCK_WAIT_S, False
         with client_boundary():
             while True:
                 lock = context.fs.lock(context.paths.lock)
@@ -84,6 +86,9 @@ class Frame:
                 except Locked:
                     if time.monotonic() >= deadline:
                         raise
+                    if not told:
+                        self.output.talk("waiting for another updater on this base")
+                        told = True
                 time.sleep(_TRY_EVERY_S)
             try:
                 yield
@@ -98,6 +103,8 @@ class Frame:
             return exits.TRY_LATER
         end = [line for line in context.log.read() if line.attempt == journal.attempt][-1]
         code, message = end.values.get("code", ""), end.values.get("message", "")
+        probed = end.values.get("probed") == "yes"
+        not_started = NOT_STARTED if found is Outcome.OK and not probed else ""
         origin = "none" if journal.origin is None else journal.origin.version.text
         self.output.result(
             {
@@ -108,8 +115,9 @@ class Frame:
                 "from": origin,
                 "to": journal.goal.version.text,
                 "version": end.values.get("version"),
+                "probed": probed,
             },
             f"{found.value}: {context.settings.product} {origin} -> {journal.goal.version.text}"
-            + (f" ({code}: {message})" if message else ""),
+            + (f" ({code}: {message})" if message else not_started),
         )
         return codes.of_outcome(found, code)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import os
+import sys
 from collections.abc import Sequence
 
 from engineshed_client.cli import codes
@@ -30,8 +32,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         output.error("interrupted", "interrupted; what was begun is ended by the next command or the service")
         return exits.FAILED
+    except BrokenPipeError:
+        # The reader went away, as `log | head` does. Nothing more can be written, not even at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return exits.FAILED
     except OSError as err:
-        # Closing a pipe, as `log | head` does, and what no boundary caught.
+        # What no boundary caught.
         code = _fail(output, disk_trouble(err))
     except ClientError as err:
         code = _fail(output, err)

@@ -12,6 +12,7 @@ from pathlib import Path
 from engineshed_client.agent.installed import Condition, InstalledEngine
 from engineshed_client.cli.frame import Frame
 from engineshed_client.cli.output import table
+from engineshed_client.enrol import read_credentials
 from engineshed_client.errors import client_boundary
 from engineshed_client.install.trees import find_tree, list_previous
 from engineshed_client.journal import State
@@ -67,7 +68,7 @@ def read_attempts(context: Context) -> tuple[Attempt, ...]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Status:
-    """How a base is now."""
+    """How a base is now; *engine* and *portals* are what the engine is known as, and where."""
 
     product: str
     version: str | None
@@ -78,6 +79,8 @@ class Status:
     waiting_reports: int
     previous: tuple[tuple[str, str], ...]
     metadata_issued: str | None
+    portals: tuple[str, ...]
+    engine: str | None
 
     def to_dict(self) -> dict[str, Json]:
         """JSON values."""
@@ -92,12 +95,15 @@ class Status:
             "waiting_reports": self.waiting_reports,
             "previous": [{"folder": folder, "version": version} for folder, version in self.previous],
             "metadata_issued": self.metadata_issued,
+            "portals": list(self.portals),
+            "engine": self.engine,
         }
 
     def lines(self) -> tuple[str, ...]:
         """For people."""
         last = "none" if self.last is None else _told(self.last)
         kept = ", ".join(f"{version} in {folder}" for folder, version in self.previous) or "none"
+        portal = "not enrolled" if self.engine is None else f"{', '.join(self.portals)}, as {self.engine}"
         under_way = "" if self.attempt is None else f", attempt {self.attempt}"
         return (
             f"engine:    {self.product} {self.version or 'not installed'}, {self.condition.health}",
@@ -106,6 +112,7 @@ class Status:
             f"previous:  {kept}",
             f"reports:   {self.waiting_reports} waiting",
             f"metadata:  {self.metadata_issued or 'none verified yet'}",
+            f"portal:    {portal}",
         )
 
     def nagios(self) -> tuple[int, str]:
@@ -134,6 +141,7 @@ def read_status(context: Context) -> Status:
     """
     installed = InstalledEngine(context.paths, context.settings, context.supervisor)
     journal, attempts = context.journals.load(), read_attempts(context)
+    credentials = read_credentials(context.paths)
     version, issued = installed.version(), context.seen.load().metadata.newest_date
     with client_boundary():
         trees = [find_tree(folder) for folder in list_previous(context.paths)]
@@ -147,6 +155,8 @@ def read_status(context: Context) -> Status:
         waiting_reports=context.outbox.waiting(),
         previous=tuple((tree.folder.name, tree.manifest.version.text) for tree in trees if tree is not None),
         metadata_issued=None if issued is None else format_time(issued),
+        portals=() if credentials is None else tuple(context.settings.portals or credentials.portals),
+        engine=None if credentials is None else credentials.engine,
     )
 
 
@@ -173,10 +183,11 @@ def run_history(frame: Frame) -> int:
             one.begin.values.get("to", ""),
             one.outcome,
             "" if one.end is None else one.end.values.get("code", ""),
+            "" if one.end is None else one.end.values.get("message", ""),
         ]
         for one in attempts
     ]
-    titles = ("BEGAN", "ATTEMPT", "KIND", "FROM", "TO", "OUTCOME", "CODE")
+    titles = ("BEGAN", "ATTEMPT", "KIND", "FROM", "TO", "OUTCOME", "CODE", "MESSAGE")
     frame.output.result({"attempts": [one.to_dict() for one in attempts]}, *table(titles, rows))
     return exits.DONE
 

@@ -9,7 +9,7 @@ from engineshed_client import machine
 from engineshed_client.agent import Cycle, Done, Event, connect, host_clock
 from engineshed_client.agent.judging import Refusal, judge
 from engineshed_client.cli import codes
-from engineshed_client.cli.frame import Frame
+from engineshed_client.cli.frame import NOT_STARTED, Frame
 from engineshed_client.errors import ClientError, Refused, client_boundary
 from engineshed_client.fetch import read_trusted_root
 from engineshed_client.install.trees import Tree, find_tree, list_previous
@@ -69,7 +69,7 @@ def run_update(frame: Frame) -> int:
             done = cycle.run()
             if done.event is Event.ENDED:
                 ended.append(done)
-                frame.output.talk(f"attempt {done.attempt}: {done.outcome}")
+                frame.output.talk(f"attempt {done.attempt}: {done.outcome}{_not_started(done)}")
             if done.outcome is not Outcome.OK:
                 break
     version, code = parts.installed.version(), codes.of_done(done)
@@ -81,11 +81,17 @@ def run_update(frame: Frame) -> int:
             "code": done.code,
             "message": done.message,
             "version": None if version is None else version.text,
+            "probed": ended[-1].probed if ended else None,
         },
         f"{parts.context.settings.product} {version or 'none'}: {why}"
+        + (_not_started(ended[-1]) if ended else "")
         + ("" if code == exits.DONE else f" [{done.code}]"),
     )
     return code
+
+
+def _not_started(done: Done) -> str:
+    return NOT_STARTED if done.outcome is Outcome.OK and not done.probed else ""
 
 
 def run_install(frame: Frame) -> int:
@@ -96,7 +102,11 @@ def run_install(frame: Frame) -> int:
         machine.recover(context)
         target = _trust_bundle(frame, context, bundle)
         journal = begin_install(
-            context, target, bundle=bundle, skipped="retry" if frame.arguments.retry else "refuse"
+            context,
+            target,
+            bundle=bundle,
+            skipped="retry" if frame.arguments.retry else "refuse",
+            older="allow" if frame.arguments.allow_downgrade else "refuse",
         )
         return frame.carry_out(context, journal)
 
@@ -137,18 +147,18 @@ def run_rollback(frame: Frame) -> int:
         machine.recover(context)
         with client_boundary():
             live = find_tree(context.paths.engine, context.settings.kept)
-        journal = begin_rollback(context, _folder_of(context, frame.arguments.version))
+        journal = begin_rollback(context, _folder_of(context, frame.arguments.version, live))
         code = frame.carry_out(context, journal)
         if code == exits.DONE and live is not None and journal.goal.version < live.manifest.version:
             _skip(frame, context, live)
         return code
 
 
-def _folder_of(context: Context, text: str | None) -> str | None:
+def _folder_of(context: Context, text: str | None, live: Tree | None) -> str | None:
     """The newest kept folder of the version *text*; None leaves the choice to the machine.
 
     Raises:
-        Refused: codes ``version-unreadable``, ``no-previous``.
+        Refused: codes ``version-unreadable``, ``up-to-date``, ``no-previous``.
     """
     if text is None:
         return None
@@ -156,6 +166,8 @@ def _folder_of(context: Context, text: str | None) -> str | None:
         wanted = Version.parse(text)
     except PackagesError as err:
         raise Refused(err.code, err.message) from err
+    if live is not None and live.manifest.version == wanted:
+        raise Refused(codes.UP_TO_DATE, f"{wanted} is installed already")
     kept = []
     with client_boundary():
         for folder in list_previous(context.paths):

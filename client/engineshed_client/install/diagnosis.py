@@ -34,6 +34,12 @@ def last_lines(folder: Path, manifest: Manifest | None, *, others: Iterable[Path
     return tuple(escape_controls(line)[:MAX_LOG_LINE_CHARS] for line in lines[-MAX_LOG_LINES:])
 
 
+def last_line(path: Path) -> str | None:
+    """The last line in *path* that says anything, made harmless; None when there is none."""
+    found = [line for line in _tail(path)[1:] if line.strip()]
+    return escape_controls(found[-1])[:MAX_LOG_LINE_CHARS] if found else None
+
+
 def _is_log(found: Found, manifest: Manifest) -> bool:
     return found.shape is Shape.FILE and matches(found.relative, manifest.logs)
 

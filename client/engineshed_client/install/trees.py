@@ -113,11 +113,18 @@ def list_previous(paths: Paths) -> tuple[Path, ...]:
 
 
 def free_previous(paths: Paths, today: date) -> Path:
-    """A name for the engine that is about to be left: nothing has it. Same day again: ``_2``, ``_3``, …"""
-    number = 1
-    while find_stat(paths.previous(today, number)) is not None:
-        number += 1
-    return paths.previous(today, number)
+    """A name for the engine that is about to be left: nothing has it. Same day again: ``_2``, ``_3``, …
+
+    It sorts behind every name that is there: a number that pruning made free is not taken again, and a
+    clock that went back does not make the newest the oldest.
+
+    Raises:
+        OSError: the base cannot be read.
+    """
+    taken = [order for path in paths.base.iterdir() if (order := paths.previous_order(path.name)) is not None]
+    day, number = max(taken, default=("", 0))
+    now = f"{today:%Y%m%d}"
+    return paths.previous(now, 1) if day < now else paths.previous(day, number + 1)
 
 
 def newest_whole_previous(paths: Paths, kept: Iterable[str] = ()) -> Tree | None:

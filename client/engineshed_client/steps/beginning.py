@@ -57,21 +57,33 @@ def begin_update(context: Context, target: Target, *, order: Order, envelope: Ma
 
 
 def begin_install(
-    context: Context, target: Target, *, bundle: Path, skipped: Literal["refuse", "retry"] = "refuse"
+    context: Context,
+    target: Target,
+    *,
+    bundle: Path,
+    skipped: Literal["refuse", "retry"] = "refuse",
+    older: Literal["refuse", "allow"] = "refuse",
 ) -> Journal:
     """Begin a local installation from *bundle*; also the first one, and the repair of a broken engine.
 
     Args:
         target: a target of the bundle's verified metadata.
         skipped: what to do when this release failed here before.
+        older: what to do when a newer version is installed.
 
     Raises:
         Refused: codes ``up-to-date``, ``engine-unmanaged``, ``two-volumes``, ``other-product``,
-            ``other-platform``, ``withdrawn``, ``below-floor``, ``min-version``, ``skipped``.
+            ``other-platform``, ``withdrawn``, ``below-floor``, ``not-newer``, ``min-version``, ``skipped``.
         TryLater, JournalUnwritable: as for ``begin_update``.
     """
     installed = _installed(context)
     _check_local(context, target, installed)
+    if older == "refuse" and installed is not None and target.version < installed.manifest.version:
+        raise Refused(
+            "not-newer",
+            f"{target.version} is older than {installed.manifest.version}, which is installed: use rollback "
+            "for a version that is kept, or install with --allow-downgrade",
+        )
     seen = context.seen.load()
     if skipped == "refuse" and any(one.sha256 == target.sha256 for one in seen.skipped):
         raise Refused("skipped", f"{target.version} failed on this engine before: install it with a retry")

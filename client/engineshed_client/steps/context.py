@@ -65,7 +65,7 @@ class Clearance:
 
 
 class Gate(Protocol):
-    """The last question before the engine is stopped for an order (``trust.md``, Order).
+    """The last question before the engine is stopped for an order (``docs/protocol.md``, Order).
 
     Window and ``start_before`` of the order in ``journal.order`` are looked at again and the portal is
     polled once. A portal that cannot be reached means GO when the order says ``offline_start``, else WAIT

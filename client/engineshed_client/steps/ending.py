@@ -126,7 +126,15 @@ def _report(
 
 
 def _engine_log(context: Context, journal: Journal) -> tuple[str, ...]:
-    """The last lines of the engine that failed, wherever it lies now; none when none was started."""
+    """The last lines of the engine that failed, wherever it lies now; none when no engine was touched.
+
+    An attempt that was aborted after the old engine was told to stop carries that engine's lines: why it
+    would not stop stands there.
+    """
+    if journal.state is State.ABORTED and any(step.state == State.STOPPING for step in journal.steps):
+        tree = tree_in(context, context.paths.engine)
+        manifest = None if tree is None else tree.manifest
+        return last_lines(context.paths.engine, manifest, others=(engine_output(context.paths),))
     if journal.state not in (State.ROLLED_BACK, State.BROKEN) or journal.starts == 0:
         return ()
     for folder in (context.paths.failed, context.paths.engine):

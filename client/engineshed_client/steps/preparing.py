@@ -57,9 +57,6 @@ def staged(context: Context, journal: Journal) -> Result:
     if sys.platform != "win32" and os.geteuid() != 0:
         check_rights(plan, user=os.geteuid(), groups={os.getegid(), *os.getgroups()})
     _check_space(context, plan.total_bytes + plan.total_bytes // 10 + _CARRY_MARGIN_BYTES)
-    if journal.origin is None:
-        # Nobody ever stopped an engine that never was: a first installation is started and probed.
-        return Event.DONE, replace(journal, was_running=True)
     running = context.supervisor.is_running()
     foreign = () if running else context.supervisor.leftovers()
     if foreign:
@@ -67,6 +64,9 @@ def staged(context: Context, journal: Journal) -> Result:
             "engine-foreign",
             f"the updater did not start the engine, but {'; '.join(foreign[:3])} holds on to it: end that",
         )
+    if journal.origin is None:
+        # Nobody ever stopped an engine that never was: a first installation is started and probed.
+        return Event.DONE, replace(journal, was_running=True)
     live = tree_in(context, context.paths.engine)
     problems = () if live is None else live.problems()
     if problems:

@@ -11,9 +11,11 @@ from enum import Enum, auto
 
 from engineshed_client.errors import EngineTrouble, TreeBroken
 from engineshed_client.health import probe_spec
+from engineshed_client.install.diagnosis import last_line
 from engineshed_client.journal import Journal
 from engineshed_client.steps.context import TROUBLE, Context, Event, Result, failed
 from engineshed_client.steps.facts import tree_in
+from engineshed_client.supervisor import engine_output
 from engineshed_packages.versions import Version
 
 MAX_STARTS = 3
@@ -62,7 +64,13 @@ def probing(context: Context, journal: Journal) -> Result:
     if probed.health is Health.GOOD:
         return Event.DONE, journal
     if probed.health is Health.DIED:
-        context.log.event(journal.attempt, "DIED", starts=journal.starts)
+        context.log.event(
+            journal.attempt,
+            "DIED",
+            starts=journal.starts,
+            exit=context.supervisor.exit_code(),
+            said=last_line(engine_output(context.paths)),
+        )
         return Event.DIED, journal
     return Event.FAILED, journal.with_fault("unhealthy", probed.reason)
 

@@ -41,6 +41,10 @@ class Supervisor(Protocol):
         """Names the running engine's process, another after each start; None when it does not run."""
         ...
 
+    def exit_code(self) -> int | None:
+        """How the engine's process that was started last ended; None when it lives, or nobody here knows."""
+        ...
+
     def leftovers(self) -> tuple[str, ...]:
         """Each process that still holds on to the engine's folder, in words; empty when there is none."""
         ...

@@ -46,6 +46,7 @@ _PREFIX = "ENGINESHED_"
 # Engines that this very process started: it is their parent and must take leave of them when they end,
 # whichever supervisor started them.
 _children: list[subprocess.Popen[bytes]] = []
+_ended: dict[int, int] = {}  # exit code by pid, of the one that was taken leave of last
 # The word comes by standard input; its end without the word means that the updater is gone.
 _WAITING_SHELL = 'IFS= read -r word && [ "$word" = go ] && exec "$@" </dev/null'
 
@@ -71,6 +72,15 @@ class CommandSupervisor:
         if recorded is None or processes.identify(int(recorded.partition(":")[0])) != recorded:
             return None
         return recorded
+
+    def exit_code(self) -> int | None:
+        """Exit code of the process that was started last, minus the signal's number when one ended it.
+
+        None while it lives, and when another updater process was its parent.
+        """
+        _reap()
+        recorded = self._recorded()
+        return None if recorded is None else _ended.get(int(recorded.partition(":")[0]))
 
     def leftovers(self) -> tuple[str, ...]:
         """Each process that is tied to the engine's folder, in words."""
@@ -289,6 +299,11 @@ class CommandSupervisor:
 
 
 def _reap() -> None:
+    for child in _children:
+        code = child.poll()
+        if code is not None:
+            _ended.clear()
+            _ended[child.pid] = code
     _children[:] = [child for child in _children if child.poll() is None]
 
 

@@ -22,7 +22,7 @@ MAX_PART_BYTES = 240
 
 _FORBIDDEN = frozenset('\\:*?"<>|')
 _RESERVED = frozenset(
-    {"CON", "PRN", "AUX", "NUL", "CONIN$", "CONOUT$"}
+    {"CON", "PRN", "AUX", "NUL", "CLOCK$", "CONIN$", "CONOUT$"}
     | {f"{port}{digit}" for port in ("COM", "LPT") for digit in "0123456789¹²³"}
 )
 # Control, format (direction marks, zero width), surrogate, private use, line and paragraph separator.

@@ -47,9 +47,18 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = build_parser(_RUNS).parse_args(argv)
     logging.basicConfig(level=logging.DEBUG if arguments.verbose else logging.WARNING, stream=sys.stderr)
     try:
+        return _run(arguments)
+    except BrokenPipeError:
+        # The reader went away, as `| head` does. Nothing more can be written, not even at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return exits.FAILED
+
+
+def _run(arguments: argparse.Namespace) -> int:
+    try:
         answer: commands.Answer = arguments.run(arguments, datetime.now(UTC))
     except (PackagesError, OSError) as err:
-        return _failed(err, as_json=arguments.json)
+        return _failed(err, arguments)
     except KeyboardInterrupt:
         print(f"{PROGRAM}: stopped", file=sys.stderr)
         return exits.FAILED
@@ -57,6 +66,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(json.dumps(answer.data, indent=1, ensure_ascii=False))
     else:
         print(_table(answer))
+    sys.stdout.flush()  # here a reader that went away is noticed, and not when Python ends
     if not arguments.quiet:
         for notice in answer.notices:
             print(notice, file=sys.stderr)
@@ -76,12 +86,20 @@ def exit_code(err: PackagesError | OSError) -> int:
     return exits.UNREACHABLE if isinstance(err, Unavailable) else exits.FAILED
 
 
-def _failed(err: PackagesError | OSError, *, as_json: bool) -> int:
+def _failed(err: PackagesError | OSError, arguments: argparse.Namespace) -> int:
     code = "io-error" if isinstance(err, OSError) else err.code
-    if as_json:
-        print(json.dumps({"error": code, "message": str(err)}, indent=1, ensure_ascii=False))
-    print(f"{PROGRAM}: {err} [{code}]", file=sys.stderr)
+    message = _os_message(err) if isinstance(err, OSError) else err.message
+    if arguments.json:
+        print(json.dumps({"error": code, "message": message}, indent=1, ensure_ascii=False))
+    print(f"{PROGRAM}: {message} [{code}]", file=sys.stderr)
+    if arguments.run is _run_build and isinstance(err, (ManifestRefused, TargetRefused)):
+        return exits.CONFIGURATION  # the vendor's own folders, and no content that came from elsewhere
     return exit_code(err)
+
+
+def _os_message(err: OSError) -> str:
+    reason = err.strerror or str(err)
+    return reason if err.filename is None else f"{err.filename}: {reason}"
 
 
 def _table(answer: commands.Answer) -> str:
@@ -97,6 +115,7 @@ def _keys(arguments: argparse.Namespace, ask: Callable[[], str]) -> KeyFolder:
     file = arguments.passphrase_file or os.environ.get(PASSPHRASE_VARIABLE)
     if file:
         data = read_limited(Path(file), MAX_PASSPHRASE_BYTES)
+        _warn_of_readers(Path(file))
         passphrase = data.decode("utf-8", "replace").removesuffix("\n").removesuffix("\r")
     elif sys.stdin.isatty():
         passphrase = ask()
@@ -107,6 +126,14 @@ def _keys(arguments: argparse.Namespace, ask: Callable[[], str]) -> KeyFolder:
             "terminal",
         )
     return KeyFolder(Path(arguments.keys), passphrase)
+
+
+def _warn_of_readers(file: Path) -> None:
+    # Not a refusal: in a container the file often comes from a mount whose mode nobody there can change.
+    mode = file.stat().st_mode & 0o777
+    if sys.platform != "win32" and mode & 0o077:
+        warning = f"warning: {file} has mode {mode:04o}, others may read the passphrase: chmod 600 {file}"
+        print(f"{PROGRAM}: {warning}", file=sys.stderr)
 
 
 def _ask() -> str:

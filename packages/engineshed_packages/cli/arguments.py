@@ -8,7 +8,9 @@ from datetime import datetime
 
 from engineshed_packages import __version__, exits
 from engineshed_packages.cli.commands import Answer
+from engineshed_packages.errors import VersionUnreadable
 from engineshed_packages.target import DEFAULT_CHANNEL, MODES, PLATFORMS, SEVERITIES
+from engineshed_packages.versions import Version
 
 PROGRAM = "engineshed-packages"
 PASSPHRASE_VARIABLE = "ENGINESHED_KEY_PASSPHRASE_FILE"
@@ -17,6 +19,7 @@ _CODES = (
     exits.FAILED,
     exits.USAGE,
     exits.BAD_CONTENT,
+    exits.UNREACHABLE,
     exits.IO_ERROR,
     exits.TRY_LATER,
     exits.CONFIGURATION,
@@ -126,11 +129,18 @@ def _add_build(to: _Commands[argparse.ArgumentParser], run: Run) -> None:
         "build engine --version 3.4.0",
     )
     parser.add_argument("sources", nargs="+", metavar="SOURCE", help="folder with the engine's files")
-    parser.add_argument("--version", required=True, help="the version of the release")
+    parser.add_argument("--version", required=True, type=_version, help="the version of the release")
     parser.add_argument("--platform", default="any", choices=PLATFORMS, help="where it runs (%(default)s)")
     parser.add_argument(
         "--output", default=".", metavar="DIR", help="where the package is written (%(default)s)"
     )
+
+
+def _version(text: str) -> str:
+    try:
+        return Version.parse(text).text
+    except VersionUnreadable as err:
+        raise argparse.ArgumentTypeError(err.message) from err
 
 
 def _add_release(to: _Commands[argparse.ArgumentParser], run: Run) -> None:
@@ -154,9 +164,12 @@ def _add_release(to: _Commands[argparse.ArgumentParser], run: Run) -> None:
         "--mode", default="automatic", choices=MODES, help="whether it is offered by itself (%(default)s)"
     )
     parser.add_argument(
-        "--min-version", metavar="VERSION", help="an engine must be there before it takes this one"
+        "--min-version",
+        metavar="VERSION",
+        type=_version,
+        help="an engine must be there before it takes this one",
     )
-    parser.add_argument("--floor", metavar="VERSION", help="nothing below is ordered any more")
+    parser.add_argument("--floor", metavar="VERSION", type=_version, help="nothing below is ordered any more")
     parser.add_argument("--message", default="", help="one line for the admins, at most 500 characters")
     parser.add_argument("--notes", metavar="FILE", help="JSON file with notes and messages per language")
     _add_repository(parser)
@@ -174,7 +187,7 @@ def _add_bundle(to: _Commands[argparse.ArgumentParser], run: Run) -> None:
         "bundle sample-engine 3.4.0 --platform linux-x86_64 --output 3.4.0.zip",
     )
     parser.add_argument("product", metavar="PRODUCT")
-    parser.add_argument("version", metavar="VERSION")
+    parser.add_argument("version", metavar="VERSION", type=_version)
     parser.add_argument(
         "--platform", action="append", default=[], choices=PLATFORMS, help="only this one; repeatable (all)"
     )

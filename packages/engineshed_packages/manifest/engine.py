@@ -25,7 +25,8 @@ MAX_WAIT_S = 86_400
 
 _URL = re.compile(r"https?://[^\s/]\S*")
 _TCP = re.compile(r"(?P<host>[^\s:]+|\[[0-9A-Fa-f:.]+\]):(?P<port>[0-9]{1,5})", re.ASCII)
-_PLACEHOLDER = re.compile(r"\{(engine|base|python)\}")
+PLACEHOLDERS = ("engine", "base", "python")
+_PLACEHOLDER = re.compile(r"\{(" + "|".join(PLACEHOLDERS) + r")\}")
 
 
 def _refused(found: str, expected: str) -> ManifestRefused:

@@ -6,7 +6,8 @@
 `tuf.ngclient` does the verification, for metadata only; this module adds what it lacks:
 
 - The embedded root is always the start of trust, never one that lies in the cache.
-- Trusted time is max(now, newest vendor-signed date): a clock behind does no harm.
+- Trusted time is max(now, newest vendor-signed date): a clock behind does no harm. A date counts as long
+  as the newest root names the keys that signed it.
 - ``Seen`` is kept by the caller outside the cache: a lost cache does not bring an old repository back.
 - A set is taken over into the cache only when all of it was verified.
 - Delegations are walked; a target counts only in the role that the walk finds for its path.
@@ -26,7 +27,7 @@ from engineshed_packages.digests import is_sha256
 from engineshed_packages.errors import MetadataRefused, ProtocolRefused, TargetRefused, VersionUnreadable
 from engineshed_packages.metadata.cache import MetadataCache, MetadataFile
 from engineshed_packages.metadata.fetcher import REFRESH_DEADLINE_S, SourceFetcher
-from engineshed_packages.metadata.seen import Seen
+from engineshed_packages.metadata.seen import EARLIEST_DATE, MAX_VERSION, Seen
 from engineshed_packages.metadata.updater import RoleLife, VerifyingUpdater, refusals
 from engineshed_packages.sources import FolderSource, Source
 from engineshed_packages.target import Target, check_notes_path, consistent_name
@@ -34,6 +35,7 @@ from engineshed_packages.times import parse_time
 from engineshed_packages.versions import Version
 
 __all__ = [
+    "MAX_VERSION",
     "MetadataFile",
     "NotesFile",
     "RoleLife",
@@ -67,7 +69,7 @@ class View:
 
     Attributes:
         issued: when the timestamp was signed, None when it does not say.
-        trusted_time: max(now, newest vendor-signed date).
+        trusted_time: max(now, newest date the vendor signed with the keys of today).
         roles: the whole set: root, timestamp, snapshot, targets, delegated ones.
         targets: all packages of all roles. notes: files of notes by path.
         unusable: why a role or target of the set was left out, by its name.
@@ -120,17 +122,20 @@ def verify_view(
 
     Raises:
         MetadataRefused: codes ``metadata-signature`` (unsigned, stranger, altered), ``metadata-expired``,
-            ``metadata-rollback``, ``metadata-missing``, ``metadata-unreadable``, ``trusted-root``.
+            ``metadata-rollback``, ``metadata-missing``, ``metadata-unreadable``, ``trusted-root``,
+            ``metadata-version-absurd``, ``metadata-date-absurd`` (could not be read back once stored).
         Unavailable, SourceRefused, ArchiveRefused: from the source.
         OSError: the cache's folder cannot be written.
     """
-    before = seen or Seen()
     fetcher = SourceFetcher(source, deadline_s=deadline_s)
-    trusted_time = now if before.newest_date is None else max(now, before.newest_date)
     with MetadataCache(cache).scratch() as scratch, refusals(fetcher):
         updater = VerifyingUpdater(scratch, fetcher, trusted_root)
+        updater.refresh_root()
+        # First the root, then the time: a newer root may have disowned the key that signed a date ahead.
+        before = (seen or Seen()).under(updater.root)
+        trusted_time = now if before.newest_date is None else max(now, before.newest_date)
         updater.refresh_at(trusted_time)
-        before.check(updater.root, updater.timestamp)
+        before.check(updater.timestamp)
         issued = issued_of(updater.timestamp)
         if issued is not None and issued > trusted_time:
             trusted_time = issued
@@ -172,13 +177,19 @@ def issued_of(timestamp: Timestamp) -> datetime | None:
     """When the vendor signed *timestamp*, by its own signed word; None when it does not say.
 
     Raises:
-        MetadataRefused: code ``metadata-unreadable``.
+        MetadataRefused: codes ``metadata-unreadable``, ``metadata-date-absurd``.
     """
     value = timestamp.unrecognized_fields.get(ISSUED_FIELD)
+    if value is None:
+        return None
     try:
-        return None if value is None else parse_time(value)
+        issued = parse_time(value)
     except ProtocolRefused as err:
         raise MetadataRefused("metadata-unreadable", f"timestamp.json: {ISSUED_FIELD}: {err}") from err
+    if issued < EARLIEST_DATE:
+        message = f"timestamp.json: {ISSUED_FIELD} is {value}, expected no date before {EARLIEST_DATE:%Y}"
+        raise MetadataRefused("metadata-date-absurd", message)
+    return issued
 
 
 def _view(
@@ -214,5 +225,5 @@ def _view(
         notes=MappingProxyType(notes),
         unusable=MappingProxyType(unusable),
         files=updater.files(),
-        seen=before.after(updater.root, updater.timestamp, issued),
+        seen=before.after(updater.timestamp, issued),
     )

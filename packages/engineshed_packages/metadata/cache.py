@@ -104,7 +104,8 @@ class MetadataCache:
             return
         if isinstance(snapshot, Snapshot):
             for name, meta in snapshot.meta.items():
-                self._copy(f"{meta.version}.{quote(name)}", scratch / quote(name))
+                role = name.removesuffix(".json")
+                self._copy(file_name(role, meta.version), scratch / file_name(role, None))
 
     def _copy(self, name: str, to: Path) -> bytes:
         data = self._read(name) or b""

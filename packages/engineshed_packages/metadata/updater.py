@@ -22,6 +22,7 @@ from tuf.ngclient import Updater
 from engineshed_packages.errors import MetadataRefused
 from engineshed_packages.metadata.cache import ROOT_HISTORY, MetadataFile, file_name
 from engineshed_packages.metadata.fetcher import SourceFetcher
+from engineshed_packages.metadata.seen import MAX_VERSION
 from engineshed_packages.sources import METADATA_FOLDER
 from engineshed_packages.times import format_time
 
@@ -74,10 +75,24 @@ class VerifyingUpdater(Updater):
         """Roles that were left out, and why."""
         return {name: f"expired on {format_time(life.expires)}" for name, life in self._expired.items()}
 
+    def refresh_root(self) -> None:
+        """Follow the vendor's roots to the newest one. No time is asked for that: TUF 5.3."""
+        self._load_root()
+        _check_version(Root.type, self.root.version)
+
     def refresh_at(self, trusted_time: datetime) -> None:
-        """Verify the top-level roles, their expiry judged by *trusted_time*, not by the system's clock."""
+        """Verify the other top-level roles, all expiry judged by *trusted_time*, not by the system's clock.
+
+        In the order of the library's ``refresh``; no version is used in a name before it was checked.
+        """
         self._trusted_set.reference_time = trusted_time
-        self.refresh()
+        self._load_timestamp()
+        _check_version(Timestamp.type, self.timestamp.version)
+        _check_version(Snapshot.type, self.timestamp.snapshot_meta.version)
+        self._load_snapshot()
+        for name, meta in self._trusted_set.snapshot.meta.items():
+            _check_version(name.removesuffix(".json"), meta.version)
+        self._load_targets(Targets.type, Root.type)
         if not self.root.consistent_snapshot:
             raise MetadataRefused("metadata-unreadable", "the repository has no consistent snapshots")
 
@@ -165,6 +180,17 @@ class VerifyingUpdater(Updater):
         version = self._trusted_set.snapshot.meta[f"{name}.json"].version
         data = self._source.data[f"{METADATA_FOLDER}/{file_name(name, version)}"]
         return RoleLife(name, version, Metadata[Targets].from_bytes(data).signed.expires)
+
+
+def _check_version(role: str, version: int) -> None:
+    """Refuse what could be signed, published and stored, but not read back; a stolen key signs it."""
+    if version > MAX_VERSION:
+        shown = str(version)[:20]
+        raise MetadataRefused(
+            "metadata-version-absurd",
+            f"the {role} metadata has version {shown}, at most {MAX_VERSION} is accepted: its key may be "
+            "stolen; ask the vendor for metadata signed with new keys",
+        )
 
 
 def _expired(role: str, expires: datetime) -> MetadataRefused:

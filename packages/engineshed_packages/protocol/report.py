@@ -21,6 +21,10 @@ from engineshed_packages.target import check_product
 from engineshed_packages.times import format_time
 from engineshed_packages.versions import Version
 
+# Two values of ``kind``: on an order that was not begun; on a return to a kept version by hand.
+REFUSAL = "refusal"
+ROLLBACK = "rollback"
+
 MAX_REPORT_BYTES = 512 * 1024
 MAX_LOG_LINES = 200  # the last lines of a failed engine's logs, and of its update.log
 MAX_LOG_LINE_CHARS = 1000

@@ -31,6 +31,7 @@ MIN_PASSPHRASE_CHARS = 12
 _MAX_KEY_BYTES = 16 * 1024
 _PRIVATE = ".pem"
 _PUBLIC = ".pub"
+_USUAL_NAMES = {"root": "root-1", "targets": "targets", "snapshot": "online", "timestamp": "online"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,9 +114,16 @@ class KeyFolder:
             short = ", ".join(sorted(keyid[:12] for keyid in wanted))
             raise KeyUnusable(
                 "key-missing",
-                f"signing {what} needs {threshold} of the keys {short}, found {len(found)} in {self.folder}",
+                f"signing {what} needs {threshold} of the keys {short}, found {len(found)} in {self.folder}: "
+                f"expected {self._missing(wanted, what)} there",
             )
         return [CryptoSigner(self._open(file), file.public) for file in found]
+
+    def _missing(self, wanted: set[str], what: str) -> str:
+        """Names of the files that are not there; without their public halves, as ``create`` names them."""
+        known = [file for file in self.files() if file.public.keyid in wanted]
+        names = [self._path(file).name for file in known if not self._path(file).exists()]
+        return ", ".join(names) or f"{_USUAL_NAMES.get(what, f'product-{what}')}{_PRIVATE}"
 
     def _path(self, file: KeyFile) -> Path:
         return self.folder / f"{file.name}{_PRIVATE}"

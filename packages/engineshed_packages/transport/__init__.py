@@ -126,8 +126,12 @@ class HttpClient:
         token: str | None = None,
         deadline_s: float = TRANSFER_DEADLINE_S,
         max_bytes: int = 65536,
+        progress: Callable[[int], None] | None = None,
     ) -> JsonAnswer:
         """Upload the file *path* as the body, streamed from disk, and read the JSON answer.
+
+        Args:
+            progress: told how much of *path* has been sent after each piece.
 
         Raises:
             OSError: *path* cannot be read.
@@ -137,7 +141,12 @@ class HttpClient:
         with (
             path.open("rb") as file,
             self._exchange(
-                "PUT", url, token=token, headers=headers, body=file, deadline_s=deadline_s
+                "PUT",
+                url,
+                token=token,
+                headers=headers,
+                body=lambda deadline: Upload(file, deadline, progress),
+                deadline_s=deadline_s,
             ) as stream,
         ):
             check_status(stream, url, problem=read_problem_body)
@@ -232,7 +241,7 @@ class HttpClient:
         *,
         token: str | None,
         headers: Mapping[str, str],
-        body: bytes | BinaryIO | None = None,
+        body: bytes | Callable[[deadlines.Deadline], Upload] | None = None,
         deadline_s: float | None = None,
     ) -> Iterator[Stream]:
         """One request and its answer, unchecked."""
@@ -245,7 +254,7 @@ class HttpClient:
             response = self._session.request(
                 method,
                 url,
-                data=body if body is None or isinstance(body, bytes) else Upload(body, deadline),
+                data=body(deadline) if callable(body) else body,
                 headers=fields,
                 stream=True,
                 allow_redirects=False,

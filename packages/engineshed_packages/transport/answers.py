@@ -20,6 +20,7 @@ from engineshed_packages.jsontext import Fields, read_object
 MAX_RETRY_AFTER_S = 24 * 3600  # nobody may silence an engine for longer
 _CONTENT_RANGE = re.compile(r"bytes (\d{1,18})-(\d{1,18})/(\d{1,18}|\*)", re.ASCII)
 _CODE = re.compile(r"[a-z0-9]+(-[a-z0-9]+){0,7}", re.ASCII)
+_REQUEST_ID = re.compile(r"[A-Za-z0-9_-]{1,64}", re.ASCII)
 _LATER = (408, 425, 429)
 
 
@@ -85,11 +86,18 @@ def check_status(
     if missing and status in (404, 410):
         raise Missing("missing", f"{where} does not exist there (status {status})")
     found = read_problem(stream, problem(stream))
-    message = f"{where} answered {status}: {found.detail or found.code or 'no reason given'}"
+    reason = found.detail or found.code or "no reason given"
+    message = f"{where} answered {status}: {reason}{_request(stream)}"
     if status in _LATER or status >= 500:
         wait_s = retry_after_s(stream.headers.get("retry-after"), now=datetime.now(UTC))
-        raise Unavailable(f"http-{status}", message, retry_after_s=wait_s, status=status)
+        raise Unavailable(f"http-{status}", message, retry_after_s=wait_s, status=status, problem=found.code)
     raise HttpRefused(f"http-{status}", message, status=status, problem=found.code)
+
+
+def _request(stream: Stream) -> str:
+    """Under which id the server's log tells of the request, when it says so."""
+    found = _REQUEST_ID.fullmatch(stream.headers.get("x-request-id", ""))
+    return "" if found is None else f" (request {found[0]})"
 
 
 def read_problem(stream: Stream, body: bytes) -> Problem:

@@ -19,11 +19,18 @@ MAX_PROBLEM_BYTES = 64 * 1024
 
 
 class Upload(io.RawIOBase):
-    """A file as a request body: its length known, each read bounded by the deadline."""
+    """A file as a request body: its length known, each read bounded by the deadline.
 
-    def __init__(self, file: BinaryIO, deadline: Deadline) -> None:
+    Args:
+        progress: told how many bytes have been taken to be sent, after each piece.
+    """
+
+    def __init__(
+        self, file: BinaryIO, deadline: Deadline, progress: Callable[[int], None] | None = None
+    ) -> None:
         self._file = file
         self._deadline = deadline
+        self._progress = progress
         self._size_bytes = os.fstat(file.fileno()).st_size
         self._left_bytes = self._size_bytes
 
@@ -39,6 +46,8 @@ class Upload(io.RawIOBase):
         # never more than was announced, should the file grow meanwhile
         piece = self._file.read(min(max(size, PIECE_BYTES), self._left_bytes))
         self._left_bytes -= len(piece)
+        if self._progress is not None:
+            self._progress(self.tell())
         return piece
 
 

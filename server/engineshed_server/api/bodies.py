@@ -1,7 +1,8 @@
 """Reading what a client sends: a small JSON body into memory, a large raw one into a file.
 
-Both are capped before the first byte is read, and neither waits for ever: a peer that sends nothing
-for ``STALL_S`` seconds loses its thread. A raw body goes to disk in 1 MiB pieces, hashed on the way
+Both are capped before the first byte is read, and neither waits for a peer that is too slow: see
+``connections``. After a request whose body was left unread the connection ends: gunicorn would read on
+until the body is over, however slowly it comes. A raw body goes to disk in 1 MiB pieces, hashed on the way
 (64 KiB pieces cost 2.9 times the CPU), and whatever goes wrong, no file stays behind.
 """
 
@@ -15,26 +16,19 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO, Protocol
+from typing import BinaryIO
 
 from flask import Request
 
 from engineshed_packages.digests import CHUNK_BYTES, Digester, Digests
 from engineshed_packages.files import TEMPORARY_SUFFIX
+from engineshed_server.api.connections import Connection
 from engineshed_server.errors import Refused, TooLarge, TryLater
 
-STALL_S = 30
 MAX_LENGTH_DIGITS = 18
 LEFTOVER_S = 24 * 3600  # an upload cut by a killed process; none that goes on is ever this long unwritten
+_READ = "engineshed.body_read"  # in the WSGI environment, once nothing of the body is left
 _DISK_FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
-
-
-class _Socket(Protocol):
-    """The two methods of a socket that are used here."""
-
-    def settimeout(self, value: float | None, /) -> None: ...
-
-    def gettimeout(self) -> float | None: ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,6 +58,7 @@ def read_json_body(request: Request, *, max_bytes: int) -> bytes:
         data = _input(request).read(length)
     if len(data) != length:
         raise _truncated(len(data), length)
+    request.environ[_READ] = True
     return data
 
 
@@ -93,6 +88,7 @@ def received_file(request: Request, folder: Path, *, max_bytes: int) -> Iterator
     try:
         with _disk_errors(), _patience(request):
             digests = _write_stream(request, path, length)
+            request.environ[_READ] = True
         yield ReceivedFile(path=path, digests=digests)
     finally:
         path.unlink(missing_ok=True)
@@ -157,18 +153,32 @@ def _truncated(found: int, expected: int) -> Refused:
 
 @contextmanager
 def _patience(request: Request) -> Iterator[None]:
-    """Bound the wait for each piece; gunicorn's threads would wait for a silent peer for ever."""
-    connection: _Socket | None = request.environ.get("gunicorn.socket")
-    before = None if connection is None else connection.gettimeout()
-    try:
-        if connection is not None:
-            connection.settimeout(STALL_S)
+    """Bound how long the body may take."""
+    connection = _connection(request)
+    if connection is None:
         yield
+        return
+    try:
+        with connection.awaiting_body():
+            yield
     except TimeoutError as err:
-        raise Refused("body-slow", f"no byte of the body arrived for {STALL_S} s: send it again") from err
-    finally:
-        if connection is not None:
-            connection.settimeout(before)
+        raise Refused("body-slow", "the body arrives too slowly: send it again by a faster line") from err
+
+
+def _connection(request: Request) -> Connection | None:
+    """The connection of the request, None under another server than ours."""
+    found = request.environ.get("gunicorn.socket")
+    return found if isinstance(found, Connection) else None
+
+
+def end_connection_if_unread(request: Request) -> None:
+    """Let the answer to *request* be the last of its connection when its body was not read to the end."""
+    announced = request.environ.get("CONTENT_LENGTH", "") not in ("", "0")
+    connection = _connection(request)
+    if connection is None or not (announced or "Transfer-Encoding" in request.headers):
+        return
+    if not request.environ.get(_READ, False):
+        connection.close_after_answer()
 
 
 @contextmanager

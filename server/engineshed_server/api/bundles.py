@@ -37,7 +37,7 @@ def upload(name: str) -> Response:
     limit_bytes = here.settings.upload_bytes
     with received_file(request, here.folders.incoming, max_bytes=limit_bytes) as received:
         actor = f"token:{publisher.token_id}"
-        done = ingest_bundle(here, received.path, actor=actor, now=now())
+        done = ingest_bundle(here, received.path, actor=actor, now=now(), name=name)
         answer: dict[str, Json] = {
             "name": name,
             "sha256": received.digests.sha256,

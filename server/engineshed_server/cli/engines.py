@@ -13,10 +13,11 @@ from engineshed_server.cli.opening import opened
 from engineshed_server.cli.options import ACTOR, now, with_settings
 from engineshed_server.cli.output import print_data, print_json, print_table, talk
 from engineshed_server.services import engines, enrolment, fleet
-from engineshed_server.services.engines import EngineDetail, EngineLine
+from engineshed_server.services.engines import AttemptLine, EngineDetail, EngineLine
 from engineshed_server.settings import Settings
 
 PAGE = 500
+SHOWN_LOG_LINES = 3
 _UNITS_S = {"m": 60, "h": 3600, "d": 86400}
 
 
@@ -84,7 +85,14 @@ def _print_history(detail: EngineDetail) -> None:
             (one.attempt, one.outcome, one.from_version, one.to_version, one.code, format_time(one.ended))
             for one in detail.attempts
         ]
-        print_table(("attempt", "outcome", "from", "to", "code", "ended"), attempts)
+        notes = [_why(one) for one in detail.attempts]
+        print_table(("attempt", "outcome", "from", "to", "code", "ended"), attempts, notes=notes)
+
+
+def _why(one: AttemptLine) -> list[str]:
+    """What stands below an attempt: its message, and the end of the failed engine's own words."""
+    message = [one.message] if one.message else []
+    return message + [f"engine: {line}" for line in one.engine_log[-SHOWN_LOG_LINES:]]
 
 
 @engine.command()
@@ -138,9 +146,8 @@ def create(settings: Settings, group: str, uses: int, expires: str, as_json: boo
         values: dict[str, Json] = {"id": made.token_id, "line": made.line.text(), "group": made.group}
         print_json({**values, "uses": made.uses, "expires": format_time(made.expires)})
         return
-    talk(
-        f"For {made.uses} engine(s) of group {made.group}, until {format_time(made.expires)}, shown only now:"
-    )
+    engines_text = "1 engine" if made.uses == 1 else f"{made.uses} engines"
+    talk(f"For {engines_text} of group {made.group}, until {format_time(made.expires)}, shown only now:")
     print_data(made.line.text())
 
 

@@ -86,12 +86,13 @@ def main(argv: Sequence[str] | None = None) -> int:
             complain(f"{PROGRAM}: {fault}")
         return exits.CONFIGURATION
     except (errors.ServerError, PackagesError) as err:
-        # of a refusal by a portal, its own code says more than the status
-        code = err.problem if isinstance(err, HttpRefused) and err.problem is not None else err.code
-        complain(f"{PROGRAM}: {err.message} [{code}]")
+        # of an answer by a portal, its own code says more than the status
+        problem = err.problem if isinstance(err, HttpRefused | Unavailable) else None
+        complain(f"{PROGRAM}: {err.message} [{problem or err.code}]")
         return exit_code(err)
     except OSError as err:
-        complain(f"{PROGRAM}: {err}")
+        reason = err.strerror or str(err)
+        complain(f"{PROGRAM}: {reason if err.filename is None else f'{err.filename}: {reason}'}")
         return exits.CANNOT_CREATE if isinstance(err, PermissionError | FileExistsError) else exits.IO_ERROR
 
 

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 
 from engineshed_server.cli.options import refuse_root
 from engineshed_server.cli.output import complain
-from engineshed_server.errors import TryLater
+from engineshed_server.errors import SetupRefused, TryLater
 from engineshed_server.services.portal import Portal
 from engineshed_server.settings import Settings
 from engineshed_server.wiring import open_portal
@@ -22,10 +22,15 @@ def opened(settings: Settings) -> Iterator[Portal]:
     """The portal of *settings*, closed again at the end.
 
     Raises:
-        SetupRefused: there is none, or root would leave files there that the portal cannot use.
+        SetupRefused: there is none, it cannot be read, or root would leave files there that the portal
+            cannot use.
     """
-    refuse_root(settings.data_dir)
-    portal = open_portal(settings)
+    try:
+        refuse_root(settings.data_dir)
+        portal = open_portal(settings)
+    except OSError as err:
+        message = f"the data folder {settings.data_dir} cannot be used: {err.strerror or err}: {err.filename}"
+        raise SetupRefused("setup-folder", message) from err
     try:
         yield portal
     finally:
@@ -36,7 +41,7 @@ def check_served(settings: Settings) -> None:
     """Say before serving what cannot heal by itself; a database that is away may come back.
 
     Raises:
-        SetupRefused: there is no portal, or it needs ``db upgrade``.
+        SetupRefused: there is no portal, or it needs ``db upgrade``, or its files cannot be used.
     """
     try:
         with opened(settings):

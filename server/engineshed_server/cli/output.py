@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from itertools import zip_longest
 
 import click
 
@@ -28,9 +29,14 @@ def print_data(text: str) -> None:
 
 def talk(text: str) -> None:
     """One line for the person at the terminal, to stderr; nothing with ``--quiet``."""
-    context = click.get_current_context(silent=True)
-    if context is None or not context.meta.get(QUIET):
+    if not is_quiet():
         complain(text)
+
+
+def is_quiet() -> bool:
+    """Whether ``--quiet`` was given."""
+    context = click.get_current_context(silent=True)
+    return context is not None and bool(context.meta.get(QUIET))
 
 
 def complain(text: str) -> None:
@@ -38,12 +44,19 @@ def complain(text: str) -> None:
     click.echo(escape_controls(text), err=True)
 
 
-def print_table(titles: Sequence[str], rows: Sequence[Sequence[str | None]]) -> None:
-    """Aligned columns with their titles to stdout; None is shown as ``-``."""
+def print_table(
+    titles: Sequence[str], rows: Sequence[Sequence[str | None]], *, notes: Sequence[Sequence[str]] = ()
+) -> None:
+    """Aligned columns with their titles to stdout; None is shown as ``-``.
+
+    *notes* has the lines to be indented below each row.
+    """
     lines = [
         list(titles),
         *([escape_controls("-" if cell is None else cell) for cell in row] for row in rows),
     ]
     widths = [max(len(line[column]) for line in lines) for column in range(len(titles))]
-    for line in lines:
+    for line, below in zip_longest(lines, [(), *notes], fillvalue=()):
         click.echo("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())
+        for note in below:
+            click.echo(f"    {escape_controls(note)}")

@@ -7,7 +7,8 @@ import sys
 
 import click
 
-from engineshed_server.cli.options import refuse_root, repeated_options, with_settings
+from engineshed_server.cli.opening import check_served
+from engineshed_server.cli.options import repeated_options, with_settings
 from engineshed_server.cli.output import talk
 from engineshed_server.serve.children import ChildPlan
 from engineshed_server.serve.listening import address_of, listen
@@ -23,7 +24,7 @@ def run(settings: Settings, fd: int | None) -> None:
 
     SIGTERM and Ctrl-C drain: running requests may finish. Repeated, everything ends at once.
     """
-    refuse_root(settings.data_dir)
+    check_served(settings)  # a promise to listen is only made when there is something to serve
     listener = listen(settings.bind) if fd is None else socket.socket(fileno=fd)
     talk(f"{settings.name} listens at {address_of(listener)}")
     descriptor = listener.detach()

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import click
 
+from engineshed_packages.times import format_time
 from engineshed_server.cli.opening import opened
 from engineshed_server.cli.options import ACTOR, now, with_settings
-from engineshed_server.cli.output import print_data, print_json, talk
-from engineshed_server.services.api_tokens import Scope, create_api_token, revoke_api_token
+from engineshed_server.cli.output import print_data, print_json, print_table, talk
+from engineshed_server.services.api_tokens import Scope, create_api_token, list_api_tokens, revoke_api_token
 from engineshed_server.settings import Settings
+
+_TITLES = ("id", "name", "scope", "created", "revoked")
 
 
 @click.group()
@@ -36,6 +39,29 @@ def create(settings: Settings, name: str, scope: str, as_json: bool) -> None:
         return
     talk(f"Token {made.token_id} with scope {made.scope.value}. It is not shown again:")
     print_data(made.secret)
+
+
+@token.command("list")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@with_settings
+def list_command(settings: Settings, as_json: bool) -> None:
+    """List all API tokens with the ids that `revoke` takes; the tokens themselves are not stored."""
+    with opened(settings) as portal:
+        found = list_api_tokens(portal)
+    rows = [
+        (
+            one.token_id,
+            one.name,
+            one.scope.value,
+            format_time(one.created),
+            None if one.revoked is None else format_time(one.revoked),
+        )
+        for one in found
+    ]
+    if as_json:
+        print_json({"tokens": [dict(zip(_TITLES, row, strict=True)) for row in rows]})
+        return
+    print_table(_TITLES, rows)
 
 
 @token.command()

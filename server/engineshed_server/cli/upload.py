@@ -6,12 +6,10 @@ could read it.
 
 from __future__ import annotations
 
-import io
 import os
 import re
 import sys
-from collections.abc import Callable
-from pathlib import Path, PosixPath
+from pathlib import Path
 from urllib.parse import quote
 
 import click
@@ -21,7 +19,7 @@ from engineshed_packages.files import read_limited
 from engineshed_packages.jsontext import Fields, read_object
 from engineshed_packages.transport import HttpClient
 from engineshed_server.cli.options import with_settings
-from engineshed_server.cli.output import print_data, print_json, talk
+from engineshed_server.cli.output import is_quiet, print_data, print_json, talk
 from engineshed_server.cli.progress import Progress, format_bytes
 from engineshed_server.settings import Settings
 
@@ -59,14 +57,19 @@ def upload(
     authorities = settings.ca_file if ca_file is None else ca_file
     size_bytes = file.stat().st_size
     progress = Progress(file.name, total_bytes=size_bytes, stream=sys.stderr)
-    body = file if no_progress else _WatchedPath(file).telling(progress.at)
     url = f"{base}/api/v1/bundles/{quote(_name(file), safe='')}"
     client = HttpClient(
         ca_file=None if authorities is None else str(authorities), user_agent="engineshed-server"
     )
     try:
         with client:
-            answer = client.put_file(url, body, token=token, max_bytes=MAX_ANSWER_BYTES)
+            answer = client.put_file(
+                url,
+                file,
+                token=token,
+                max_bytes=MAX_ANSWER_BYTES,
+                progress=None if no_progress or is_quiet() else progress.at,
+            )
     finally:
         progress.finish()
     _print(answer.body, as_json=as_json, size_bytes=size_bytes)
@@ -108,31 +111,3 @@ def _print(body: bytes, *, as_json: bool, size_bytes: int) -> None:
         print_data(f"{code}: nothing in it is new here")
     for notice in fields.texts("notices", max_items=100, max_chars=1000):
         talk(f"notice: {notice}")
-
-
-class _WatchedPath(PosixPath):
-    """A path whose file tells *progress* how far it has been read.
-
-    The transport opens and reads the file by itself; its reads are the one place to see how far it is.
-    """
-
-    def telling(self, progress: Callable[[int], None]) -> _WatchedPath:
-        """This path, with *progress* to be told."""
-        self._progress = progress
-        return self
-
-    # Only the transport opens it, for reading bytes: the many other ways are left out.
-    def open(self, mode: str = "rb") -> io.FileIO:  # type: ignore[override]
-        """The file, watched."""
-        return _WatchedFile(str(self), self._progress)
-
-
-class _WatchedFile(io.FileIO):
-    def __init__(self, path: str, progress: Callable[[int], None]) -> None:
-        super().__init__(path, "rb")
-        self._progress = progress
-
-    def read(self, size: int | None = -1, /) -> bytes:
-        piece = super().read(size)
-        self._progress(self.tell())
-        return piece

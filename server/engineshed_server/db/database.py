@@ -9,18 +9,27 @@ updates survived): the driver is put into autocommit, and we say BEGIN. Writers 
 that the lock is taken before the first read; readers say plain BEGIN, so that they never wait.
 
 Only errors of ``engineshed_server.errors`` come out: ``Raced`` when a unique row was taken first,
-``TryLater`` when the database is locked or away. Anything else is a bug and is not disguised.
+``TryLater`` when the database is locked or away,
+``SetupRefused`` when its file is damaged. Anything else is a bug and is not disguised.
 """
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
 from sqlalchemy import Connection, Engine, create_engine, event, text
 from sqlalchemy.engine import make_url
-from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError, InterfaceError, OperationalError
+from sqlalchemy.exc import (
+    ArgumentError,
+    DatabaseError,
+    DBAPIError,
+    IntegrityError,
+    InterfaceError,
+    OperationalError,
+)
 from sqlalchemy.orm import Session
 
 from engineshed_server.errors import Raced, SetupRefused, TryLater
@@ -47,7 +56,7 @@ class Database:
             self.engine: Engine = create_engine(
                 parsed, pool_pre_ping=not parsed.drivername.startswith("sqlite")
             )
-        except (ArgumentError, ImportError) as err:
+        except (ArgumentError, ImportError, ValueError) as err:
             raise SetupRefused("database-url", f"the database URL cannot be used: {err}") from err
         if self.engine.dialect.name == "sqlite":
             event.listen(self.engine, "connect", _prepare_sqlite)
@@ -58,6 +67,35 @@ class Database:
         )
         self._reading = self.engine.execution_options(**repeatable)
         self._writing = self.engine.execution_options(**{_BEGIN: "BEGIN IMMEDIATE"})
+
+    def create_file(self) -> None:
+        """Create SQLite's file for its owner alone, unless it exists; other databases have none.
+
+        The files SQLite puts beside it get the same mode.
+
+        Raises:
+            SetupRefused: code ``setup-folder``.
+        """
+        name = self.engine.url.database
+        if self.engine.dialect.name != "sqlite" or not name or name == ":memory:":
+            return
+        try:
+            os.close(os.open(name, os.O_CREAT | os.O_WRONLY, 0o600))
+        except OSError as err:
+            raise SetupRefused("setup-folder", f"{name}: {err.strerror}; expected a file to write") from err
+
+    def check_file(self) -> None:
+        """Return when SQLite's file can be opened, or is not there yet; other databases have none.
+
+        Raises:
+            SetupRefused: code ``database-unreadable``.
+        """
+        name = self.engine.url.database
+        if self.engine.dialect.name != "sqlite" or not name or not os.path.exists(name):
+            return
+        if not os.path.isfile(name) or not os.access(name, os.R_OK | os.W_OK):
+            message = f"{name} cannot be opened: expected a file that this user may read and write"
+            raise SetupRefused("database-unreadable", message)
 
     @contextmanager
     def write(self) -> Iterator[Session]:
@@ -109,6 +147,7 @@ class Database:
 # What databases say when two transactions stood in each other's way and one was ended: SQLSTATE of PostgreSQL
 # (serialization failure, deadlock), error numbers of MariaDB (deadlock, lock wait timeout).
 _LOST_STATES = frozenset({"40001", "40P01"})
+_DAMAGED = frozenset({"SQLITE_NOTADB", "SQLITE_CORRUPT"})  # it does not heal by waiting
 _LOST_NUMBERS = frozenset({1213, 1205})
 
 
@@ -129,6 +168,11 @@ def _boundary() -> Iterator[None]:
             raise Raced("database-raced", message, retry_after_s=1) from err
         message = f"the database does not answer: {str(err.orig)[:200]}; nothing was written"
         raise TryLater("database-unavailable", message) from err
+    except DatabaseError as err:
+        if getattr(err.orig, "sqlite_errorname", "") not in _DAMAGED:
+            raise
+        message = f"the database's file is damaged: {str(err.orig)[:200]}; restore a backup"
+        raise SetupRefused("database-damaged", message) from err
 
 
 # The driver's connection has no common type: Any is what SQLAlchemy hands out.

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from sqlalchemy import ForeignKey, MetaData, String, UniqueConstraint
+from sqlalchemy import ForeignKey, Index, MetaData, String, UniqueConstraint
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from engineshed_server.db.types import HASH_CHARS, ID_CHARS, BigId, LongText, UtcDateTime
@@ -235,6 +235,7 @@ class ReportRow(Base):
     """The one final report of an attempt; steps and log lines are JSON lists."""
 
     __tablename__ = "reports"
+    __table_args__ = (Index(None, "engine_id", "received"), MARIADB)
 
     engine_id: Mapped[str] = mapped_column(ForeignKey("engines.id"), primary_key=True)
     attempt: Mapped[str] = mapped_column(String(ID_CHARS), primary_key=True)

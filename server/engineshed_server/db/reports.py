@@ -1,4 +1,7 @@
-"""Final reports of attempts: one per engine and attempt id, the first counts."""
+"""Final reports of attempts: one per engine and attempt id, the first counts.
+
+All are kept, the log lines in them only of an engine's last attempts: they are most of a report's bytes.
+"""
 
 from __future__ import annotations
 
@@ -6,12 +9,16 @@ import json
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import select
+from sqlalchemy import func, or_, select, update
 from sqlalchemy.orm import Session
 
 from engineshed_packages.protocol import Report
 from engineshed_packages.versions import Version
+from engineshed_server.db.guard import changed_rows
 from engineshed_server.db.models import ReportRow
+
+_NO_LINES = "[]"
+_MAX_FORGOTTEN = 100  # one falls out at a time, more only after a clock was set back
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,10 +56,38 @@ def _text(version: Version | None) -> str | None:
     return None if version is None else version.text
 
 
-def add_report(session: Session, report: Report, *, now: datetime) -> bool:
-    """Write a report; false when the engine's attempt already has one."""
-    if session.get(ReportRow, (report.engine, report.attempt)) is not None:
-        return False
+def has_report(session: Session, engine_id: str, attempt: str) -> bool:
+    """Whether the engine's attempt already has a report."""
+    query = select(ReportRow.attempt).where(ReportRow.engine_id == engine_id, ReportRow.attempt == attempt)
+    return session.scalar(query) is not None
+
+
+def count_reports(session: Session, engine_id: str, *, since: datetime) -> int:
+    """How many reports of the engine were received after *since*."""
+    query = select(func.count()).where(ReportRow.engine_id == engine_id, ReportRow.received > since)
+    return session.scalar(query) or 0
+
+
+def forget_logs(session: Session, engine_id: str, *, kept: int) -> int:
+    """Empty the log lines of all but the engine's *kept* last reports; returns how many that were."""
+    older = session.scalars(
+        select(ReportRow.attempt)
+        .where(ReportRow.engine_id == engine_id)
+        .order_by(ReportRow.received.desc(), ReportRow.ended.desc())
+        .offset(kept)
+        .limit(_MAX_FORGOTTEN)
+    ).all()
+    has_lines = or_(ReportRow.update_log != _NO_LINES, ReportRow.engine_log != _NO_LINES)
+    statement = (
+        update(ReportRow)
+        .where(ReportRow.engine_id == engine_id, ReportRow.attempt.in_(older), has_lines)
+        .values(update_log=_NO_LINES, engine_log=_NO_LINES)
+    )
+    return changed_rows(session, statement)
+
+
+def add_report(session: Session, report: Report, *, now: datetime) -> None:
+    """Write the report of an attempt that has none yet."""
     session.add(
         ReportRow(
             engine_id=report.engine,
@@ -78,7 +113,6 @@ def add_report(session: Session, report: Report, *, now: datetime) -> bool:
         )
     )
     session.flush()
-    return True
 
 
 _COPIED = tuple(

@@ -117,6 +117,12 @@ def get_api_token(session: Session, token_id: str) -> ApiTokenRecord | None:
     return None if row is None else _api_record(row)
 
 
+def list_api_tokens(session: Session) -> tuple[ApiTokenRecord, ...]:
+    """All API tokens, revoked ones too, the oldest first."""
+    rows = session.scalars(select(ApiTokenRow).order_by(ApiTokenRow.created, ApiTokenRow.id))
+    return tuple(_api_record(row) for row in rows)
+
+
 def revoke_api_token(session: Session, token_id: str, *, now: datetime) -> bool:
     """Revoke a token that is not revoked yet; false when it was, or is unknown."""
     statement = (

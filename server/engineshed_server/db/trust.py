@@ -1,6 +1,8 @@
 """The newest that was ever verified of the vendor's repository.
 
-Kept beside TUF's own cache, so that a lost folder does not bring an old repository back to life.
+Kept beside TUF's own cache, so that a lost folder does not bring an old repository back to life. A row that
+cannot be read is an error for whoever verifies, and is written anew by the next ingest; a process that only
+serves says so and goes on.
 """
 
 from __future__ import annotations
@@ -12,9 +14,14 @@ from datetime import datetime
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from engineshed_packages.errors import PackagesError, VersionUnreadable
+from engineshed_packages.jsontext import read_object
 from engineshed_packages.metadata import Seen
 from engineshed_packages.versions import Version
 from engineshed_server.db.models import FloorRow, RepositoryRow
+from engineshed_server.errors import TryLater
+
+MAX_SEEN_BYTES = 64 * 1024
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,11 +34,20 @@ class RepositoryRecord:
 
 
 def find_repository(session: Session, name: str) -> RepositoryRecord | None:
-    """The record of repository *name*, None before the first bundle."""
+    """The record of repository *name*, None before the first bundle.
+
+    Raises:
+        TryLater: code ``trust-unreadable``: the row is damaged.
+    """
     row = session.get(RepositoryRow, name)
     if row is None:
         return None
-    return RepositoryRecord(name=row.name, seen=Seen.from_dict(json.loads(row.seen)), expires=row.expires)
+    try:
+        seen = Seen.from_dict(read_object(row.seen.encode(), what="seen", max_bytes=MAX_SEEN_BYTES))
+    except PackagesError as err:
+        message = f"what was verified of repository {name} cannot be read from the database: {err.message}"
+        raise TryLater("trust-unreadable", message, retry_after_s=60) from err
+    return RepositoryRecord(name=row.name, seen=seen, expires=row.expires)
 
 
 def write_repository(session: Session, record: RepositoryRecord) -> bool:
@@ -40,20 +56,28 @@ def write_repository(session: Session, record: RepositoryRecord) -> bool:
     The caller holds the ingest lock and got ``seen`` from a verification that knew the one before: it
     only grows, but for a timestamp whose keys were replaced.
     """
-    if find_repository(session, record.name) == record:
-        return False
     row = session.get(RepositoryRow, record.name)
+    seen = json.dumps(record.seen.to_dict(), sort_keys=True)
+    if row is not None and (row.seen, row.expires) == (seen, record.expires):
+        return False
     if row is None:
         row = RepositoryRow(name=record.name)
         session.add(row)
-    row.seen = json.dumps(record.seen.to_dict(), sort_keys=True)
+    row.seen = seen
     row.expires = record.expires
     return True
 
 
-def list_floors(session: Session) -> dict[str, Version]:
-    """The highest floor ever signed, by product."""
-    return {row.product: Version.parse(row.version) for row in session.scalars(select(FloorRow))}
+def list_floors(session: Session) -> dict[str, Version | None]:
+    """The highest floor ever signed, by product; None for one that cannot be read."""
+    return {row.product: _read_floor(row) for row in session.scalars(select(FloorRow))}
+
+
+def _read_floor(row: FloorRow) -> Version | None:
+    try:
+        return Version.parse(row.version)
+    except VersionUnreadable:
+        return None
 
 
 def raise_floor(session: Session, product: str, *, version: Version) -> bool:
@@ -62,7 +86,8 @@ def raise_floor(session: Session, product: str, *, version: Version) -> bool:
     if row is None:
         session.add(FloorRow(product=product, version=version.text))
         return True
-    if Version.parse(row.version) >= version:
+    known = _read_floor(row)
+    if known is not None and known >= version:
         return False
     row.version = version.text
     return True

@@ -31,7 +31,7 @@ class EngineFacts:
     Attributes:
         version: installed version, None when no engine is installed.
         channel: from the portal's own record of the engine, never from the poll.
-        skipped: releases that failed on this engine.
+        skipped: releases that failed, or were taken back, on this engine.
     """
 
     product: str
@@ -104,16 +104,21 @@ def decide(engine: EngineFacts, candidates: Iterable[Candidate], *, now: datetim
 
 
 def _conclude(engine: EngineFacts, chosen: Target | None, *, reasons: tuple[Reason, ...]) -> Decision:
-    here = "no engine" if engine.version is None else engine.version.text
+    if engine.version is None:
+        here, to = f"no {engine.product} is installed", ", it should be"
+        newest, stays = ", and none is meant for this engine", ""
+    else:
+        here, to = f"{engine.product} {engine.version.text}", " should become"
+        newest, stays = " is the newest for this engine", " stays"
     if chosen is not None:
-        code, text = OFFER, f"{engine.product} {here} should become {chosen.version.text}"
+        code, text = OFFER, f"{here}{to} {chosen.version.text}"
     elif not reasons:
         code, text = NO_RELEASE, f"no release of {engine.product} is published here"
     elif all(reason.code in _NO_NEWS for reason in reasons):
-        code, text = UP_TO_DATE, f"{engine.product} {here} is the newest for this engine"
+        code, text = UP_TO_DATE, f"{here}{newest}"
     else:
         first = next(reason for reason in reasons if reason.code not in _NO_NEWS)
-        code, text = NOTHING_FITS, f"{engine.product} {here} stays: {first.text}"
+        code, text = NOTHING_FITS, f"{here}{stays}: {first.text}"
     return Decision(code=code, text=text, target=chosen, reasons=reasons)
 
 
@@ -147,7 +152,10 @@ def _against(engine: EngineFacts, candidate: Candidate, *, now: datetime) -> Rea
     if installed is not None and target.min_version is not None and installed < target.min_version:
         return Reason(code="step-needed", text=f"it needs {target.min_version.text} first")
     if any(one.sha256 == target.sha256 and one.version == target.version for one in engine.skipped):
-        return Reason(code="skipped", text="it failed on this engine before")
+        return Reason(
+            code="skipped",
+            text="it failed or was taken back on this engine before: it waits for an order that says retry",
+        )
     if now >= candidate.metadata_expires:
         return Reason(
             code="metadata-expired", text="the vendor's metadata has expired: upload a newer bundle"

@@ -72,6 +72,8 @@ def log_config(level: str) -> LogConfig:
             "gunicorn.error": {"level": level.upper(), "propagate": True, "handlers": []},
             "gunicorn.access": {"level": "ERROR", "propagate": False, "handlers": []},
             "alembic": {"level": "WARNING", "propagate": True, "handlers": []},
+            # it tells of each key that did not sign, also where the others are enough
+            "tuf": {"level": "WARNING", "propagate": True, "handlers": []},
         },
     }
 

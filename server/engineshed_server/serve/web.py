@@ -23,6 +23,7 @@ from engineshed_server.app import create_app
 from engineshed_server.serve.children import die_with_parent
 from engineshed_server.serve.listening import BACKLOG, listen
 from engineshed_server.serve.logs import log_config
+from engineshed_server.serve.worker import Worker
 from engineshed_server.settings import Settings
 from engineshed_server.wiring import open_portal, start_background
 
@@ -85,11 +86,16 @@ class PortalApplication(BaseApplication):  # type: ignore[misc]  # its base is u
             "bind": f"fd://{self._descriptor}",
             "workers": self._settings.workers,
             "threads": self._settings.threads,
-            "worker_class": "gthread",
+            "worker_class": Worker,
             "graceful_timeout": GRACE_S,
             "keepalive": KEEP_ALIVE_S,
             "backlog": BACKLOG,
             "preload_app": False,
+            # By default a peer on this host, as a web server in front is, may set SCRIPT_NAME, PATH_INFO and
+            # the scheme by headers, and so may everybody whose headers it passes on.
+            "forwarded_allow_ips": "",
+            "forwarder_headers": "",
+            "secure_scheme_headers": {},
             "control_socket_disable": True,
             "worker_tmp_dir": _MEMORY_FOLDER if Path(_MEMORY_FOLDER).is_dir() else None,
             "proc_name": "engineshed-server",

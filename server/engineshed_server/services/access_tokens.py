@@ -48,6 +48,13 @@ def _refused(message: str) -> NotAuthenticated:
     )
 
 
+def _moment(seconds: int) -> datetime:
+    try:
+        return datetime.fromtimestamp(seconds, UTC)
+    except (ValueError, OverflowError, OSError) as err:
+        raise _refused("its times are out of this world") from err
+
+
 class AccessTokens:
     """Issues and verifies the access tokens of one portal.
 
@@ -133,7 +140,7 @@ class AccessTokens:
             engine_id = check_id("eng", claims["sub"])
         except ProtocolRefused as err:
             raise _refused("its subject is no engine") from err
-        return Access(engine_id=engine_id, expires=datetime.fromtimestamp(expires, UTC))
+        return Access(engine_id=engine_id, expires=_moment(expires))
 
     def _recall(self, token: str) -> Access | None:
         with self._lock:

@@ -86,6 +86,12 @@ def create_api_token(portal: Portal, *, name: str, scope: Scope, actor: str, now
     return new
 
 
+def list_api_tokens(portal: Portal) -> tuple[ApiToken, ...]:
+    """All tokens ever made, the oldest first."""
+    with portal.database.read() as session:
+        return tuple(_token(record) for record in tokens.list_api_tokens(session))
+
+
 def revoke_api_token(portal: Portal, token_id: str, *, actor: str, now: datetime) -> bool:
     """Revoke a token; false when it already was.
 
@@ -122,10 +128,14 @@ def verify_api_token(portal: Portal, secret: str, *, allowed: frozenset[Scope]) 
             f"the API token {record.token_id} has scope {record.scope}, "
             f"expected {' or '.join(sorted(allowed))}",
         )
+    return _token(record)
+
+
+def _token(record: tokens.ApiTokenRecord) -> ApiToken:
     return ApiToken(
         token_id=record.token_id,
         name=record.name,
         scope=Scope(record.scope),
         created=record.created,
-        revoked=None,
+        revoked=record.revoked,
     )

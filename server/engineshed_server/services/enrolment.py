@@ -1,13 +1,14 @@
 """Joining: an admin makes a token, its one line is pasted on a host, the engine gets an identity.
 
 A token is consumed in one guarded UPDATE: of two hosts with the last use, one joins. Failed guesses are
-counted per address in the database, so that all processes count together, and cost growing waits; a
-valid token from an address that has to wait waits too, else waiting would tell which one is valid.
+counted per address in the database, so that all processes count together, and cost growing waits. Only
+wrong answers wait: a good token joins at once from any address. Its 160 bits cannot be guessed, however
+often one tries; the waits are there to bound the load and the audit of one who tries all the same.
 
 The address is that of the connection. Behind a web server in front of the portal it is that server's, for
-every host alike: guessing is delayed all the same, but one who guesses also delays all who join meanwhile,
-at most ``MAX_WAIT_S``. A forwarded address must not simply be believed, anyone can write one; it needs a
-setting that names the servers in front, which does not exist yet.
+every host alike: who guesses there delays the wrong answers to all, and nobody's joining. A forwarded
+address must not simply be believed, anyone can write one; it needs a setting that names the servers in
+front, which does not exist yet.
 """
 
 from __future__ import annotations
@@ -81,6 +82,7 @@ def create_enrol_token(
         portal=portal.settings.public_url,
         token=secret,
         order_key=portal.identity.order_key.fingerprint,
+        standby=portal.identity.standby_key.fingerprint,
         ca=portal.identity.ca_fingerprint,
     )
     return EnrolToken(token_id=token_id, line=line, group=group, uses=uses, expires=expires)
@@ -104,10 +106,11 @@ def enrol(portal: Portal, request: EnrolRequest, *, address: str, now: datetime)
 
     Raises:
         NotAuthenticated: ``enrol-token-unknown``, ``enrol-token-used`` or ``enrol-token-expired``.
-        TryLater: ``enrol-delayed``: too many failures from this address; nothing was looked at.
+        TryLater: ``enrol-delayed``: the token is no good and too many before it were not, from this
+            address; which of the three above it is remains to be told after the wait.
     """
     source = f"enrol:{address}"[:200]
-    _check_wait(portal, source, now=now)
+    _check_wait(portal, source, token_hash=hash_secret(request.token), now=now)
     secret = new_secret("engine")
     engine_id = run_again_when_raced(lambda: _join(portal, request, source=source, secret=secret, now=now))
     if isinstance(engine_id, NotAuthenticated):
@@ -181,10 +184,12 @@ def _why(found: tokens.EnrolTokenRecord | None, *, now: datetime) -> NotAuthenti
     )
 
 
-def _check_wait(portal: Portal, source: str, *, now: datetime) -> None:
+def _check_wait(portal: Portal, source: str, *, token_hash: str, now: datetime) -> None:
     with portal.database.read() as session:
         throttle = tokens.find_throttle(session, source)
-    if throttle is not None and throttle.wait_until > now:
+        found = tokens.find_enrol_token(session, token_hash)
+    is_good = found is not None and found.uses_left > 0 and found.expires > now
+    if throttle is not None and throttle.wait_until > now and not is_good:
         wait_s = int((throttle.wait_until - now).total_seconds()) + 1
         raise TryLater(
             "enrol-delayed",

@@ -9,14 +9,15 @@ stops, goes on only when it is handed the same order.
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from datetime import datetime
 
-from engineshed_packages.protocol import Poll, PollAnswer, Skipped
+from engineshed_packages.protocol import ROLLBACK, Outcome, Poll, PollAnswer, Skipped
 from engineshed_packages.versions import Version
-from engineshed_server.db import engines
-from engineshed_server.domain.decide import Decision, EngineFacts, decide
+from engineshed_server.db import engines, reports
+from engineshed_server.domain.decide import Candidate, Decision, EngineFacts, decide
 from engineshed_server.errors import NotAllowed, NotFound
-from engineshed_server.services.engines import installed_version
+from engineshed_server.services.engines import SHOWN_ATTEMPTS, installed_version
 from engineshed_server.services.orders import claim_order, find_standing_sha256
 from engineshed_server.services.portal import Portal
 from engineshed_server.services.snapshot import Snapshot, load_snapshot
@@ -76,19 +77,47 @@ def explain(portal: Portal, engine_id: str, *, now: datetime) -> Decision:
     """
     with portal.database.read() as session:
         engine = engines.find_engine(session, engine_id)
+        told = reports.list_reports(session, engine_id, limit=SHOWN_ATTEMPTS)
     if engine is None:
         raise NotFound("engine-unknown", f"there is no engine {engine_id[:40]!r}")
     snapshot = load_snapshot(portal.database, repository=portal.repository)
+    candidates = snapshot.candidates_of(engine.product)
     version = installed_version(engine)
-    skipped = () if engine.presence is None else json.loads(engine.presence.skipped)
     facts = EngineFacts(
         product=engine.product,
         platform=engine.platform,
         version=None if version is None else Version.parse(version),
         channel=engine.channel,
-        skipped=tuple(Skipped.from_dict(item) for item in skipped),
+        skipped=_skipped(engine, told, candidates),
     )
-    return decide(facts, snapshot.candidates_of(engine.product), now=now)
+    return decide(facts, candidates, now=now)
+
+
+def _skipped(
+    engine: engines.EngineRecord,
+    told: Sequence[reports.ReportRecord],
+    candidates: Sequence[Candidate],
+) -> tuple[Skipped, ...]:
+    """The engine's skip list: that of its last poll, and what its reports since then have changed."""
+    presence = engine.presence
+    polled = () if presence is None else json.loads(presence.skipped)
+    skipped = {one.sha256: one for one in map(Skipped.from_dict, polled)}
+    for report in reversed(told):  # the oldest first
+        if presence is not None and report.received <= presence.seen:
+            continue
+        if report.kind == ROLLBACK and report.outcome == Outcome.OK:
+            # Such a report names the version that was left, and not its package.
+            for target in (one.target for one in candidates):
+                if target.version.text == report.from_version:
+                    skipped[target.sha256] = Skipped(version=target.version, sha256=target.sha256)
+        elif report.sha256 is None or report.to_version is None:
+            continue
+        elif report.outcome == Outcome.OK:
+            skipped.pop(report.sha256, None)
+        elif report.outcome in (Outcome.ROLLED_BACK, Outcome.BROKEN):
+            version = Version.parse(report.to_version)
+            skipped[report.sha256] = Skipped(version=version, sha256=report.sha256)
+    return tuple(skipped.values())
 
 
 def _keep_to_the_attempt(

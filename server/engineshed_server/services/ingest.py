@@ -78,11 +78,13 @@ def ingest_bundle(
     *,
     actor: str,
     now: datetime,
+    name: str | None = None,
     reached: Callable[[str], None] = _nothing,
 ) -> Ingested:
     """Publish what is new in the bundle at *path*; the file is only read.
 
     Args:
+        name: of the file as its sender calls it, for the log.
         reached: called with the name of each step that is done.
 
     Raises:
@@ -105,7 +107,14 @@ def ingest_bundle(
         added_metadata=added_metadata,
         notices=_notices(verified, left_out, stored=stored),
     )
-    logger.info("bundle ingested", extra={"code": done.code, "actor": actor, "packages": len(visible)})
+    told = {
+        "code": done.code,
+        "actor": actor,
+        "file": path.name if name is None else name,
+        "releases": ", ".join(f"{one.product} {one.version}" for one in done.releases) or "none",
+        "packages": len(visible),
+    }
+    logger.info("bundle ingested", extra=told)
     return done
 
 

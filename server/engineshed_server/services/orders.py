@@ -1,8 +1,9 @@
 """Orders: the one that stands for an engine, made when there is something new, sent unchanged.
 
 ``seq`` is the higher of what is stored and what the engine reported, plus one: a database restored from a
-backup never sends a number the engine has already accepted. An order the engine refused is not made anew
-for an hour: both sides would only fill their logs.
+backup never sends a number the engine has already accepted. What is reported is believed within bounds:
+one poll with a stolen token must not use up the numbers, beyond which no order can be read. An order the
+engine refused is not made anew for an hour: both sides would only fill their logs.
 """
 
 from __future__ import annotations
@@ -13,19 +14,20 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from engineshed_packages.ids import new_id
-from engineshed_packages.jsontext import Json
+from engineshed_packages.jsontext import MAX_INTEGER, Json
 from engineshed_packages.orders import INSTALL, Order, Package, sign_order
 from engineshed_packages.protocol import Poll
 from engineshed_packages.target import Target
 from engineshed_server.db import engines, orders
 from engineshed_server.db.audit import Details, add_audit
 from engineshed_server.db.database import Session
-from engineshed_server.errors import Conflict, NotAuthenticated
+from engineshed_server.errors import Conflict, NotAuthenticated, Refused
 from engineshed_server.services.portal import Portal
 from engineshed_server.services.racing import run_again_when_raced
 
 ACCEPT_WITHIN = timedelta(days=7)
 REFUSED_RESTS_FOR = timedelta(hours=1)
+MAX_SEQ_AHEAD = 1_000_000  # more orders than one engine gets between two backups, however old
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,6 +49,7 @@ def claim_order(portal: Portal, poll: Poll, *, target: Target, now: datetime) ->
     Raises:
         NotAuthenticated: code ``engine-revoked`` or ``engine-unknown``.
         Conflict: code ``engine-other-kind``: the poll names another product or platform than was enrolled.
+        Refused: code ``seq-implausible``: the poll reports a ``seq`` this portal can hardly have given.
         TryLater: the database is away.
     """
     # Most polls of a fleet that is being updated come for an order that already stands: no writer needed.
@@ -94,12 +97,23 @@ def _claim_new(portal: Portal, poll: Poll, *, target: Target, now: datetime) -> 
                 now=now,
             )
         keyid = portal.identity.order_key.keyid
-        seq = max(orders.highest_seq(session, poll.engine, keyid=keyid), poll.seq) + 1
+        seq = _next_seq(poll, stored=orders.highest_seq(session, poll.engine, keyid=keyid))
         record = _sign(portal, poll.engine, target=target, seq=seq, now=now)
         orders.add_order(session, record)
         details: Details = {"engine": poll.engine, "seq": seq, "path": target.path}
         add_audit(session, "order-issued", subject=record.order_id, actor="portal", now=now, details=details)
     return Claim(envelope=json.loads(record.envelope))
+
+
+def _next_seq(poll: Poll, *, stored: int) -> int:
+    seq = max(stored, poll.seq) + 1
+    if poll.seq > stored + MAX_SEQ_AHEAD or seq > MAX_INTEGER:
+        raise Refused(
+            "seq-implausible",
+            f"engine {poll.engine} reports seq {poll.seq}, this portal gave it at most {stored}: another "
+            "program polls in its name, or the portal lost its orders; revoke the engine and enrol it anew",
+        )
+    return seq
 
 
 def _check_engine(engine: engines.EngineRecord | None, poll: Poll) -> None:

@@ -3,12 +3,13 @@
 A poll only puts its heartbeat here. Of several from one engine the newest stays, in memory and in the
 database alike, in whatever order processes write. What could not be written is kept for the next time,
 unless the engine has said something newer by then; what a killed process had is lost and comes again
-with the next poll.
+with the next poll. A heartbeat that the database refuses costs only itself.
 """
 
 from __future__ import annotations
 
 import json
+import logging
 import threading
 from collections.abc import Sequence
 from dataclasses import replace
@@ -24,10 +25,18 @@ from engineshed_server.services.racing import run_again_when_raced
 MAX_PER_TRANSACTION = 500  # a writing transaction stays short: orders and reports wait for it on SQLite
 
 
+logger = logging.getLogger(__name__)
+
+
 class Presence:
-    """The buffer of one process."""
+    """The buffer of one process.
+
+    Attributes:
+        refused: heartbeats the database would not take since the start.
+    """
 
     def __init__(self) -> None:
+        self.refused = 0
         self._waiting: dict[str, engines.Presence] = {}
         self._lock = threading.Lock()
 
@@ -66,12 +75,35 @@ class Presence:
         for start in range(0, len(waiting), MAX_PER_TRANSACTION):
             part = waiting[start : start + MAX_PER_TRANSACTION]
             try:
-                run_again_when_raced(partial(_write, database, part))
+                self._write(database, part)
             except ServerError:
                 for presence in waiting[start:]:
                     self._put(presence)
                 raise
         return len(waiting)
+
+    def _write(self, database: Database, part: Sequence[engines.Presence]) -> None:
+        try:
+            run_again_when_raced(partial(_write, database, part))
+        except ServerError:
+            raise
+        except Exception:
+            # One row the database cannot hold: the others must not wait for it, nor be lost with it.
+            self._write_one_by_one(database, part)
+
+    def _write_one_by_one(self, database: Database, part: Sequence[engines.Presence]) -> None:
+        for presence in part:
+            try:
+                run_again_when_raced(partial(_write, database, [presence]))
+            except ServerError:
+                raise
+            except Exception as err:
+                self.refused += 1
+                logger.warning(
+                    "heartbeat refused by the database",
+                    exc_info=err,
+                    extra={"engine": presence.engine_id, "refused": self.refused},
+                )
 
     def _put(self, presence: engines.Presence) -> None:
         with self._lock:

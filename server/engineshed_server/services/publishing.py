@@ -35,6 +35,7 @@ from engineshed_server.db import portal as portal_rows
 from engineshed_server.db import releases, trust
 from engineshed_server.db.audit import Details, add_audit
 from engineshed_server.db.database import Session
+from engineshed_server.errors import TryLater
 from engineshed_server.services.portal import Portal
 from engineshed_server.services.storing import Stored
 
@@ -44,9 +45,22 @@ HEALER = "recovery"  # the actor in audit rows of what a killed ingest had left 
 
 
 def seen_so_far(portal: Portal) -> Seen | None:
-    """The newest that was ever verified, None before the first bundle."""
-    with portal.database.read() as session:
-        known = trust.find_repository(session, portal.repository)
+    """The newest that was ever verified, None before the first bundle.
+
+    When its row is damaged, the trusted set on disk alone guards against an older one; the ingest at hand
+    writes the row anew.
+
+    Raises:
+        TryLater: code ``trust-unreadable``: the row is damaged, and the trusted set is gone too.
+    """
+    try:
+        with portal.database.read() as session:
+            known = trust.find_repository(session, portal.repository)
+    except TryLater as err:
+        if err.code != "trust-unreadable" or not (portal.folders.trust / "metadata" / TIMESTAMP).is_file():
+            raise
+        logger.error("stored trust unreadable, the trusted set is used", extra={"reason": err.message})
+        return None
     return None if known is None else known.seen
 
 

@@ -55,7 +55,11 @@ def _disk(portal: Portal) -> Check:
 
 
 def _metadata(portal: Portal, *, now: datetime) -> Check:
-    expires = portal.snapshot.current().metadata_expires
+    snapshot = portal.snapshot.current()
+    if snapshot.faults:
+        text = "; ".join(snapshot.faults) + ": upload the newest bundle again, or restore the database"
+        return Check(name="metadata", good=False, text=text)
+    expires = snapshot.metadata_expires
     if expires is None:
         return Check(name="metadata", good=True, text="no bundle was published yet")
     # Expired metadata stops installing, not serving: engines still poll and report.

@@ -2,22 +2,29 @@
 
 An engine sends its report until it hears that it arrived: the second time the answer is ``known`` and
 nothing changes.
+
+One engine, or who took its secret, must not fill the disk for all: its reports are limited per hour, and
+only those of its last attempts keep their log lines.
 """
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 
-from engineshed_packages.protocol import Report, ReportAnswer
+from engineshed_packages.protocol import REFUSAL, Report, ReportAnswer
 from engineshed_server.db import engines, orders, reports
 from engineshed_server.db.audit import add_audit
-from engineshed_server.errors import NotAllowed, NotAuthenticated
+from engineshed_server.db.database import Session
+from engineshed_server.errors import NotAllowed, NotAuthenticated, TryLater
 from engineshed_server.services.portal import Portal
 from engineshed_server.services.racing import run_again_when_raced
 
 RECORDED = "recorded"
 KNOWN = "known"
-REFUSAL = "order-"  # codes of orders the engine did not accept, see the format's ``orders``
+MAX_PER_HOUR = 60  # an attempt with download, start and probe takes minutes; refusals rest for an hour
+RETRY_AFTER_S = 600
+KEPT_LOGS = 20  # attempts; with the largest reports 8 MB an engine
+REFUSAL_CODES = "order-"  # of orders the engine did not accept, see the format's ``orders``
 
 
 def record_report(portal: Portal, engine_id: str, *, report: Report, now: datetime) -> ReportAnswer:
@@ -28,7 +35,7 @@ def record_report(portal: Portal, engine_id: str, *, report: Report, now: dateti
     Raises:
         NotAllowed: code ``engine-mismatch``: the report is another engine's.
         NotAuthenticated: code ``engine-unknown``.
-        TryLater: the database is away.
+        TryLater: the database is away, or code ``reports-too-many``: the engine has sent too many lately.
     """
     if report.engine != engine_id:
         raise NotAllowed(
@@ -42,10 +49,13 @@ def _record(portal: Portal, report: Report, *, now: datetime) -> bool:
     with portal.database.write() as session:
         if engines.lock_engine(session, report.engine) is None:
             raise NotAuthenticated("engine-unknown", f"engine {report.engine} is not enrolled on this portal")
-        if not reports.add_report(session, report, now=now):
+        if reports.has_report(session, report.engine, report.attempt):
             return False
+        _check_rate(session, report.engine, now=now)
+        reports.add_report(session, report, now=now)
+        reports.forget_logs(session, report.engine, kept=KEPT_LOGS)
         if report.order is not None:
-            refused = report.code.startswith(REFUSAL)
+            refused = report.kind == REFUSAL or report.code.startswith(REFUSAL_CODES)
             orders.close_order(
                 session,
                 report.order,
@@ -65,3 +75,14 @@ def _record(portal: Portal, report: Report, *, now: datetime) -> bool:
             details={"outcome": report.outcome.value, "code": report.code, "version": version or "none"},
         )
     return True
+
+
+def _check_rate(session: Session, engine_id: str, *, now: datetime) -> None:
+    found = reports.count_reports(session, engine_id, since=now - timedelta(hours=1))
+    if found >= MAX_PER_HOUR:
+        raise TryLater(
+            "reports-too-many",
+            f"engine {engine_id} has reported {found} attempts within an hour, at most {MAX_PER_HOUR} are "
+            "taken; keep the report and send it later",
+            retry_after_s=RETRY_AFTER_S,
+        )

@@ -52,6 +52,7 @@ def initialise(settings: Settings, *, root: bytes, now: datetime) -> Initialised
     folders = Folders(settings.data_dir)
     database = Database(_make_folders(settings, folders))
     try:
+        database.create_file()
         if schema.find_revision(database) is None:
             schema.upgrade(database)
         with database.read() as session:

@@ -9,6 +9,7 @@ every process within one second, and a poll without news runs no SQL.
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from collections.abc import Mapping
@@ -18,8 +19,11 @@ from datetime import UTC, datetime
 from engineshed_packages.metadata import NotesFile
 from engineshed_packages.target import DEFAULT_CHANNEL, Target
 from engineshed_server.db import engines, portal, releases, trust
-from engineshed_server.db.database import Database
+from engineshed_server.db.database import Database, Session
 from engineshed_server.domain.decide import Candidate
+from engineshed_server.errors import TryLater
+
+logger = logging.getLogger(__name__)
 
 _NEVER = datetime.max.replace(tzinfo=UTC)
 
@@ -35,6 +39,7 @@ class Snapshot:
         candidates: by product; only packages whose bytes and metadata are public.
         files: packages and notes by download name; those that are arriving too.
         revoked: ids of engines. channels: of those engines that do not follow the default.
+        faults: stored rows that could not be read; what they protect is not offered, the rest is served.
     """
 
     generation: int = 0
@@ -44,6 +49,7 @@ class Snapshot:
     files: Mapping[str, Target | NotesFile] = field(default_factory=dict)
     revoked: frozenset[str] = frozenset()
     channels: Mapping[str, str] = field(default_factory=dict)
+    faults: tuple[str, ...] = ()
 
     def candidates_of(self, product: str) -> tuple[Candidate, ...]:
         """All candidates of *product*."""
@@ -55,26 +61,30 @@ class Snapshot:
 
 
 def load_snapshot(database: Database, *, repository: str) -> Snapshot:
-    """Read a snapshot in one transaction.
+    """Read a snapshot in one transaction. A damaged row of trust is named in it, and ends no process.
 
     Raises:
         TryLater: the database is away.
     """
+    faults: list[str] = []
     with database.read() as session:
         generation = portal.get_generation(session)
-        known = trust.find_repository(session, repository)
+        known = _find_repository(session, repository, faults)
         floors = trust.list_floors(session)
         packages = releases.list_packages(session)
         notes = releases.list_notes(session)
         revoked = engines.list_revoked(session)
         channels = engines.list_channels(session, default=DEFAULT_CHANNEL)
+    faults += [f"the floor of {product} cannot be read" for product, floor in floors.items() if floor is None]
     expires = None if known is None else known.expires
     files: dict[str, Target | NotesFile] = {one.download_name: one for one in notes.values()}
     candidates: dict[str, tuple[Candidate, ...]] = {}
     for package in packages:
         files[package.target.download_name] = package.target
-        if package.state == releases.PUBLISHED:
-            product = package.target.product
+        product = package.target.product
+        # Below a floor that cannot be read, an offer could be a downgrade the vendor forbade.
+        floor_lost = product in floors and floors[product] is None
+        if package.state == releases.PUBLISHED and not floor_lost:
             one = Candidate(
                 target=package.target,
                 held=package.held,
@@ -90,7 +100,19 @@ def load_snapshot(database: Database, *, repository: str) -> Snapshot:
         files=files,
         revoked=revoked,
         channels=channels,
+        faults=tuple(faults),
     )
+
+
+def _find_repository(session: Session, name: str, faults: list[str]) -> trust.RepositoryRecord | None:
+    try:
+        return trust.find_repository(session, name)
+    except TryLater as err:
+        if err.code != "trust-unreadable":
+            raise
+        logger.error("stored trust unreadable", extra={"repository": name, "reason": err.message})
+        faults.append(err.message)
+        return None
 
 
 class SnapshotHolder:

@@ -96,11 +96,15 @@ def _level(value: Value) -> Value:
     return str(value).lower()
 
 
+# As SQLAlchemy reads it, which fails with a traceback where this does not match.
+_PLACE = re.compile(r"([^:/]*(:[^@]*)?@)?(\[[^/?]+\]|[^/:?\[]+)?(:[0-9]{1,5})?([/?].*)?", re.DOTALL)
+
+
 def database_url(value: Value) -> Value:
     """Name the driver in a database URL: a bare ``postgresql://`` becomes ``postgresql+psycopg://``.
 
     Raises:
-        ValueError: a database or driver that is not supported.
+        ValueError: a database or driver that is not supported, or a place that cannot be read.
     """
     text = str(value).strip()
     if text == "":
@@ -110,6 +114,8 @@ def database_url(value: Value) -> Value:
         scheme = f"{'postgresql' if scheme == 'postgres' else scheme}+{_DRIVERS[scheme]}"
     if not separator or scheme not in _KNOWN_URLS:
         raise ValueError(f"a URL that begins with one of {', '.join(_KNOWN_URLS)}")
+    if not scheme.startswith("sqlite") and not _PLACE.fullmatch(rest):
+        raise ValueError("user:password@host:port/name behind ://, the port a number, other signs as %xx")
     return f"{scheme}://{rest}"
 
 

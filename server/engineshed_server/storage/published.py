@@ -12,12 +12,13 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from engineshed_packages.files import fsync_folder, read_limited, write_file
+from engineshed_packages.metadata import MAX_VERSION
 from engineshed_packages.metadata.cache import MAX_FILE_BYTES, TIMESTAMP, MetadataFile
 from engineshed_server.storage.disk import disk_errors
 
-_NAME = re.compile(
-    r"(timestamp|[1-9][0-9]{0,9}\.[a-z0-9%][a-z0-9%._-]{0,80})\.json", re.ASCII | re.IGNORECASE
-)
+# Every version that is accepted has a name here: what is published is also served.
+_VERSION = rf"[1-9][0-9]{{0,{len(str(MAX_VERSION)) - 1}}}"
+_NAME = re.compile(rf"(timestamp|{_VERSION}\.[a-z0-9%][a-z0-9%._-]{{0,80}})\.json", re.ASCII | re.IGNORECASE)
 
 
 class PublishedMetadata:

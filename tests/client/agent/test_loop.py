@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import signal
 import threading
 from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from engineshed_client.agent import Cycle, Stop, run
 from engineshed_client.agent.loop import LOCKED_WAIT_S, Loop, agent_lock
 from engineshed_client.errors import DiskTrouble, Locked, PortalUnavailable
+from engineshed_client.settings import load_settings
 from engineshed_packages.target import Target
+from engineshed_packages.times import format_time
 from tests.client.joined_base import JoinedBase
 from tests.client.little_engine import wait_until
 from tests.faulty_http import Answer, answers
@@ -68,6 +73,35 @@ def test_a_package_that_cannot_be_fetched_is_trouble(joined: JoinedBase, vendor:
     loop = Loop(joined.parts())
     first, _, third = (loop.once() for _ in range(3))
     assert third > 2 * first
+
+
+def test_after_an_attempt_the_portal_is_asked_again_at_once(joined: JoinedBase, vendor: Vendor) -> None:
+    target = vendor.release("1.0.0")
+    joined.portal.publish(vendor)
+    joined.portal.answer_polls(joined.portal.offer(joined.portal.order(target)))
+    assert Loop(joined.parts()).once() == 0
+
+
+def test_the_portals_pace_goes_before_that_of_the_settings_in_trouble_too(
+    joined: JoinedBase, vendor: Vendor
+) -> None:
+    target = vendor.release("1.0.0")
+    joined.portal.publish(vendor)
+    joined.portal.server.at(joined.portal.package_at(target), answers.status(500))
+    joined.portal.answer_polls(joined.portal.offer(joined.portal.order(target)))
+    joined.paths.settings.write_text(joined.paths.settings.read_text().replace("poll_s = 1", "poll_s = 60"))
+    settings = load_settings(joined.paths.base, environ={}, flags={})
+    joined.context = replace(joined.context, settings=settings)
+    assert Loop(joined.parts()).once() <= 1.2
+
+
+def test_the_log_tells_until_when_it_waits(joined: JoinedBase, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, "engineshed_client.agent.loop")
+    joined.context = replace(joined.context, now=lambda: datetime(2026, 11, 22, 8, 0, tzinfo=UTC))
+    joined.portal.answer_polls(replace(joined.portal.no_news(), poll_s=600))
+    wait_s = Loop(joined.parts()).once()
+    until = format_time(joined.context.now() + timedelta(seconds=wait_s))
+    assert [vars(one)["next"] for one in caplog.records if one.msg == "cycle ended"] == [until]
 
 
 def test_a_bug_in_a_cycle_does_not_end_the_updater(

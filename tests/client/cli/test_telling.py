@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -13,6 +14,7 @@ from engineshed_client.cli import main
 from engineshed_client.cli.arguments import build_parser
 from engineshed_packages.protocol import Outcome
 from tests.client.joined_base import JoinedBase
+from tests.conftest import require
 
 
 def test_status_tells_version_health_and_last_attempt(
@@ -69,6 +71,29 @@ def test_a_base_that_cannot_be_read_is_unknown_for_nagios(
     assert capsys.readouterr().out.startswith("ENGINESHED UNKNOWN - ")
 
 
+def test_history_tells_why_an_attempt_failed(joined: JoinedBase, capsys: pytest.CaptureFixture[str]) -> None:
+    joined.context.log.begin("att_x", from_version="1.0.0", to_version="1.1.0")
+    joined.context.log.end("att_x", Outcome.ABORTED, code="disk-full", message="make room on the disk")
+    joined.command("history")
+    assert capsys.readouterr().out.endswith("disk-full  make room on the disk\n")
+
+
+def test_status_names_the_portal_and_the_engine(
+    joined: JoinedBase, capsys: pytest.CaptureFixture[str]
+) -> None:
+    joined.command("status")
+    assert f"portal:    {joined.portal.server.url}, as {joined.portal.engine_id}\n" in capsys.readouterr().out
+
+
+def test_status_before_enrolment_says_that_there_is_no_portal(
+    joined: JoinedBase, capsys: pytest.CaptureFixture[str]
+) -> None:
+    joined.paths.credentials.unlink()
+    joined.command("status", "--json")
+    told = json.loads(capsys.readouterr().out)
+    assert (told["portals"], told["engine"]) == ([], None)
+
+
 def test_history_lists_the_attempts_oldest_first(
     joined: JoinedBase, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -86,7 +111,7 @@ def test_history_for_people_is_a_table(joined: JoinedBase, capsys: pytest.Captur
     joined.install("1.0.0")
     joined.command("history")
     head, row = capsys.readouterr().out.splitlines()
-    assert head.split() == ["BEGAN", "ATTEMPT", "KIND", "FROM", "TO", "OUTCOME", "CODE"]
+    assert head.split() == ["BEGAN", "ATTEMPT", "KIND", "FROM", "TO", "OUTCOME", "CODE", "MESSAGE"]
     assert row.split()[2:] == ["install", "none", "1.0.0", "OK", "ok"]
 
 
@@ -167,3 +192,12 @@ def test_the_client_loads_no_library_of_the_server_and_works_without_cryptograph
     )
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert (run.stdout, run.stderr) == ("[]\n", "")
+
+
+@pytest.mark.parametrize("output", ["", "--json"])
+def test_a_reader_that_goes_away_is_no_traceback(joined: JoinedBase, output: str) -> None:
+    require(os.name == "posix", "there is no POSIX shell here")
+    program = f"'{sys.executable}' -m engineshed_client.cli"
+    command = f"(sleep 0.1; {program} --base '{joined.paths.base}' {output} status) | true"
+    done = subprocess.run(["sh", "-c", command], capture_output=True, text=True, check=True)
+    assert done.stderr == ""

@@ -8,9 +8,12 @@ from pathlib import Path
 import pytest
 
 from engineshed_client.cli import frame
+from engineshed_client.install.trees import list_previous
 from engineshed_packages.bundle import open_bundle
 from engineshed_packages.ids import new_id
+from engineshed_packages.repository.releases import ReleaseTerms
 from engineshed_packages.target import Target
+from engineshed_packages.versions import Version
 from tests.client.joined_base import JoinedBase
 from tests.faulty_http import answers
 from tests.vendor import Vendor
@@ -130,8 +133,74 @@ def test_install_of_an_older_bundle_takes_its_package(joined: JoinedBase, vendor
     vendor.release("1.1.0")
     joined.command("install", str(vendor.bundle("1.1.0")))
     seen = joined.context.seen.load()
-    assert joined.command("install", str(older)) == 0
+    assert joined.command("install", str(older), "--allow-downgrade") == 0
     assert (joined.version, joined.context.seen.load().metadata) == ("1.0.0", seen.metadata)
+
+
+def test_install_of_an_older_version_is_77_and_changes_nothing(
+    joined: JoinedBase, vendor: Vendor, capsys: pytest.CaptureFixture[str]
+) -> None:
+    joined.install("1.0.0")
+    joined.install("1.1.0")
+    assert joined.command("install", str(vendor.bundle("1.0.0"))) == 77
+    assert (joined.version, len(joined.log_lines("BEGIN"))) == ("1.1.0", 2)
+    assert "--allow-downgrade" in capsys.readouterr().err
+
+
+def test_the_vendors_floor_holds_for_an_allowed_downgrade_too(
+    joined: JoinedBase, vendor: Vendor, capsys: pytest.CaptureFixture[str]
+) -> None:
+    joined.install("1.0.0")
+    vendor.release("1.1.0", terms=ReleaseTerms(floor=Version.parse("1.1.0")))
+    assert joined.command("install", str(vendor.bundle("1.1.0"))) == 0
+    assert joined.command("install", str(vendor.bundle("1.0.0")), "--allow-downgrade") == 77
+    assert "[below-floor]" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("command", ["install", "update", "rollback"])
+def test_an_engine_that_was_stopped_stays_so_and_that_is_said(
+    joined: JoinedBase, newer: Target, command: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    if command == "rollback":
+        joined.install("1.2.0")
+    order(joined, newer)
+    joined.context.supervisor.stop(5)
+    arguments = [command] if command != "install" else [command, str(joined.vendor.bundle("1.1.0"))]
+    assert joined.command(*arguments) == 0
+    assert "(not started: it was not running before)" in capsys.readouterr().out
+
+
+def test_whether_the_new_engine_was_probed_is_told_as_data(
+    joined: JoinedBase, newer: Target, capsys: pytest.CaptureFixture[str]
+) -> None:
+    told = []
+    for stopped in (True, False):
+        if stopped:
+            joined.context.supervisor.stop(5)
+        else:
+            joined.context.supervisor.start()
+        joined.command("--json", "install", str(joined.vendor.bundle("1.1.0")))
+        told.append(json.loads(capsys.readouterr().out)["probed"])
+        joined.command("-q", "rollback")
+        capsys.readouterr()
+        joined.context.seen.save(joined.context.seen.load().without_skipped(newer.sha256))
+    assert told == [False, True]
+
+
+def test_a_command_that_waits_for_another_updater_says_so(
+    joined: JoinedBase, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(frame, "LOCK_WAIT_S", 0.3)
+    with joined.context.fs.lock(joined.paths.lock):
+        joined.command("recover")
+    assert capsys.readouterr().err.count("waiting for another updater on this base") == 1
+
+
+def test_install_of_a_package_is_told_to_need_a_bundle(
+    joined: JoinedBase, vendor: Vendor, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert joined.command("install", str(vendor.package("1.0.0"))) == 65
+    assert "is a package, not a bundle" in capsys.readouterr().err
 
 
 def test_install_of_a_file_that_is_no_zip_is_65(joined: JoinedBase, tmp_path: Path) -> None:
@@ -235,6 +304,25 @@ def test_rollback_to_what_is_not_kept_is_77(
 def test_rollback_without_a_previous_version_is_77(joined: JoinedBase) -> None:
     joined.install("1.0.0")
     assert joined.command("rollback") == 77
+
+
+def test_rollback_to_what_is_installed_is_0_and_says_so(
+    joined: JoinedBase, capsys: pytest.CaptureFixture[str]
+) -> None:
+    joined.install("1.0.0")
+    assert joined.command("rollback", "1.0.0") == 0
+    assert capsys.readouterr().out == "1.0.0 is installed already\n"
+
+
+def test_however_often_it_goes_back_and_forth_no_more_is_kept_than_wanted(
+    joined: JoinedBase, vendor: Vendor
+) -> None:
+    for version in ("1.0.0", "1.1.0", "1.2.0"):
+        joined.install(version)
+    for _ in range(3):
+        assert joined.command("rollback") == 0
+        assert joined.command("install", str(vendor.bundle("1.2.0")), "--retry") == 0
+    assert len(list_previous(joined.paths)) == joined.context.settings.keep_previous
 
 
 def test_recover_with_nothing_left_is_0(joined: JoinedBase, capsys: pytest.CaptureFixture[str]) -> None:

@@ -103,6 +103,16 @@ def test_a_name_of_the_day_is_never_given_twice(tmp_path: Path) -> None:
     assert names == ["engine_20261122", "engine_20261122_2", "engine_20261122_3"]
 
 
+def test_a_number_that_pruning_made_free_is_not_given_again(tmp_path: Path) -> None:
+    (tmp_path / "engine_20261122_9").mkdir()
+    assert free_previous(Paths(tmp_path), date(2026, 11, 22)).name == "engine_20261122_10"
+
+
+def test_a_clock_that_went_back_does_not_make_the_newest_the_oldest(tmp_path: Path) -> None:
+    (tmp_path / "engine_20261122").mkdir()
+    assert free_previous(Paths(tmp_path), date(2026, 11, 21)).name == "engine_20261122_2"
+
+
 def test_the_newest_whole_version_is_found_behind_a_damaged_one(tmp_path: Path) -> None:
     tree(tmp_path / "engine_20261120", "1.0.0", FILES)
     tree(tmp_path / "engine_20261121", "1.1.0", FILES)

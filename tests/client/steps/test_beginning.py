@@ -110,6 +110,11 @@ def test_a_release_that_failed_here_is_refused_until_somebody_says_retry(host: H
     assert begin_install(host.context(), target, bundle=bundle, skipped="retry").state is State.DOWNLOADING
 
 
+def test_an_older_version_is_refused_unless_the_administrator_allows_it(host: Host) -> None:
+    host.install("1.1.0")
+    assert _refused(host, host.warehouse.target("1.0.0")) == "not-newer"
+
+
 def test_the_administrator_may_install_an_older_version(host: Host) -> None:
     host.install("1.1.0")
     host.install("1.0.0")

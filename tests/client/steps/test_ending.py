@@ -7,6 +7,7 @@ import pytest
 
 from engineshed_client import machine
 from engineshed_client.errors import StartFailed
+from engineshed_client.install.trees import list_previous
 from engineshed_client.steps.beginning import begin_rollback
 from engineshed_packages.protocol import MAX_REPORT_BYTES, Outcome
 from tests.client.host import Host
@@ -34,9 +35,9 @@ def test_as_many_previous_versions_stay_as_the_administrator_keeps(host: Host, k
 def test_the_engine_just_left_stays_although_the_clock_went_back(host: Host) -> None:
     host.settings = replace(host.settings, keep_previous=1)
     _swing(host, 2)
-    host.now = host.now.replace(year=1970)
-    host.install("1.1.0")
-    assert "engine_19701102" in os.listdir(host.base)
+    host.now, left = host.now.replace(year=1970), host.version
+    host.install("1.1.0" if left == "1.0.0" else "1.0.0")
+    assert [(kept / "VERSION").read_text() for kept in list_previous(host.paths)] == [left]
 
 
 def test_a_folder_without_a_manifest_is_somebody_elses(host: Host) -> None:
@@ -93,6 +94,20 @@ def test_an_aborted_attempt_starts_an_engine_that_ran(host: Host) -> None:
     assert host.install("1.1.0") is Outcome.ABORTED
     assert host.processes.running == "1.0.0"
     check_settled(host, begun="1.0.0", wanted="1.1.0", was_running=True, reports=1)
+
+
+def test_an_attempt_aborted_after_the_stop_reports_the_last_lines_of_the_old_engine(host: Host) -> None:
+    (host.paths.engine / "logs/engine.log").write_text("cannot stop: three jobs run\n")
+    host.processes.behaviour = {"1.0.0": "clings"}
+    assert host.install("1.1.0") is Outcome.ABORTED
+    assert "cannot stop: three jobs run" in host.reports()[-1].engine_log
+
+
+def test_an_attempt_aborted_before_the_stop_reports_no_engine_lines(host: Host) -> None:
+    (host.paths.engine / "logs/engine.log").write_text("all is well\n")
+    host.settings = replace(host.settings, unlisted="refuse")
+    assert host.install("1.1.0") is Outcome.ABORTED
+    assert host.reports()[-1].engine_log == ()
 
 
 def test_an_aborted_attempt_leaves_a_stopped_engine_stopped(host: Host) -> None:

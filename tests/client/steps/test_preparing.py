@@ -103,20 +103,32 @@ def test_settings_that_do_not_fit_the_new_manifest_are_found_before_the_engine_i
     assert (host.reports()[-1].code, host.processes.history) == ("settings-refused", ["start 1.0.0"])
 
 
+class Foreign:
+    """Something runs on *host* that the updater did not start."""
+
+    def __init__(self, host: Host) -> None:
+        self._host = host
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._host.processes, name)
+
+    def is_running(self) -> bool:
+        return False
+
+    def leftovers(self) -> tuple[str, ...]:
+        return ("process 4711 (engine), found by exe",)
+
+
+def test_a_process_left_over_before_a_first_installation_does_not_count_against_the_release(
+    bare: Host,
+) -> None:
+    context = bare.context(supervisor=Foreign(bare))
+    assert machine.run(context, bare.begin("1.0.0", context)) is Outcome.ABORTED
+    assert (bare.reports()[-1].code, context.seen.load().skipped) == ("engine-foreign", ())
+
+
 def test_an_engine_somebody_else_started_is_left_alone(host: Host) -> None:
-    class Foreign:
-        """Something runs that the updater did not start."""
-
-        def __getattr__(self, name: str) -> object:
-            return getattr(host.processes, name)
-
-        def is_running(self) -> bool:
-            return False
-
-        def leftovers(self) -> tuple[str, ...]:
-            return ("process 4711 (engine), found by exe",)
-
-    context = host.context(supervisor=Foreign())
+    context = host.context(supervisor=Foreign(host))
     assert machine.run(context, host.begin("1.1.0", context)) is Outcome.ABORTED
     assert (host.reports()[-1].code, host.processes.running) == ("engine-foreign", "1.0.0")
 

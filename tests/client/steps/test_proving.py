@@ -5,8 +5,10 @@ from pathlib import Path
 
 import pytest
 
+from engineshed_client import machine
 from engineshed_client.health import Tick
 from engineshed_client.steps.proving import Health, probe_engine
+from engineshed_client.supervisor import engine_output
 from engineshed_packages.manifest import ProbeSpec
 from engineshed_packages.versions import Version
 from tests.client.host import Host
@@ -93,6 +95,25 @@ def test_an_engine_that_dies_while_it_is_probed_is_started_again_three_times_at_
     host.install("1.1.0")
     assert host.processes.history.count("start 1.1.0") == 3
     assert host.log_text().count(" DIED ") == 3
+
+
+def test_what_is_known_of_an_engine_that_died_is_in_the_log(host: Host) -> None:
+    class Reaped:
+        """Knows how the engine ended, and what it said last."""
+
+        def __getattr__(self, name: str) -> object:
+            return getattr(host.processes, name)
+
+        def exit_code(self) -> int:
+            output = engine_output(host.paths)
+            output.write_text("starting\nport 8080 is taken\n\n")
+            return 3
+
+    host.processes.behaviour = {"1.1.0": "exits"}
+    context = host.context(supervisor=Reaped())
+    machine.run(context, host.begin("1.1.0", context))
+    died = [line.values for line in context.log.read() if line.event == "DIED"]
+    assert died[0] == {"starts": "1", "exit": "3", "said": "port 8080 is taken"}
 
 
 def test_an_engine_that_runs_already_is_not_started_again(host: Host, tmp_path: Path) -> None:

@@ -54,6 +54,16 @@ def test_a_started_engine_runs_and_a_stopped_one_does_not(engine: LittleEngine) 
     assert (supervisor.is_running(), supervisor.leftovers()) == (False, ())
 
 
+def test_an_engine_that_ended_by_itself_leaves_its_exit_code(engine: LittleEngine) -> None:
+    supervisor = started(engine, "print('up', flush=True)\nraise SystemExit(3)\n")
+    wait_until(lambda: not supervisor.is_running())
+    assert supervisor.exit_code() == 3
+
+
+def test_an_engine_that_runs_has_no_exit_code(engine: LittleEngine) -> None:
+    assert started(engine).exit_code() is None
+
+
 def test_another_updater_process_knows_the_running_engine(engine: LittleEngine) -> None:
     supervisor = started(engine)
     assert engine.supervisor().identity() == supervisor.identity()

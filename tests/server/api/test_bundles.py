@@ -3,6 +3,7 @@
 import hashlib
 import io
 import json
+import logging
 import os
 import resource
 import subprocess
@@ -36,6 +37,17 @@ def test_a_bundle_is_published(here: PortalUnderTest) -> None:
     assert values["releases"] == [{"product": "sample-engine", "version": "1.0.0", "platforms": ["any"]}]
     assert values["sha256"] == hashlib.sha256(bundle.read_bytes()).hexdigest()
     assert _published(here) == ["1.0.0"]
+
+
+def test_the_log_names_what_came_in_which_file(
+    here: PortalUnderTest, caplog: pytest.LogCaptureFixture
+) -> None:
+    here.vendor.release("1.0.0")
+    bundle = here.vendor.bundle("1.0.0")
+    with caplog.at_level(logging.INFO, logger="engineshed_server.services.ingest"):
+        here.put_bundle(bundle, name="from-the-vendor.zip")
+    (told,) = [vars(record) for record in caplog.records if record.message == "bundle ingested"]
+    assert (told["releases"], told["file"]) == ("sample-engine 1.0.0", "from-the-vendor.zip")
 
 
 def test_the_same_bundle_twice_changes_nothing(here: PortalUnderTest) -> None:

@@ -1,7 +1,6 @@
 """The engines' routes over HTTP: join, token, poll, report."""
 
 import json
-import socket
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -153,20 +152,6 @@ def test_a_request_without_a_usable_token_is_told_how_to_send_one(here: PortalUn
     answer = here.post("/api/v1/poll", b"{}", Authorization=header)
     assert (answer.status_code, _code(answer.data)) == (401, "token-missing")
     assert answer.headers["WWW-Authenticate"].startswith("Bearer")
-
-
-def test_a_peer_that_falls_silent_loses_its_thread(
-    here: PortalUnderTest, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("engineshed_server.api.bodies.STALL_S", 0.1)
-    ours, peers = socket.socketpair()
-    with ours, peers, ours.makefile("rb", buffering=0) as body:
-        environ = {"gunicorn.socket": ours, "wsgi.input": body, "CONTENT_LENGTH": "5"}
-        answer = here.http.post(
-            "/api/v1/enrol", content_type="application/json", environ_overrides=environ, buffered=True
-        )
-        assert (answer.status_code, _code(answer.data)) == (408, "body-slow")
-        assert ours.gettimeout() is None
 
 
 def test_a_compressed_body_is_refused(here: PortalUnderTest) -> None:

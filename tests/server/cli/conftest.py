@@ -17,9 +17,10 @@ from engineshed_packages.versions import Version
 from engineshed_server.cli import main
 from engineshed_server.services.enrolment import enrol
 from engineshed_server.services.ingest import ingest_bundle
+from engineshed_server.services.reports import record_report
 from engineshed_server.settings import load_settings
 from engineshed_server.wiring import open_portal
-from tests.server.portals import poll_of
+from tests.server.portals import poll_of, report_of
 from tests.vendor import PRODUCT, Vendor
 
 
@@ -95,3 +96,10 @@ def poll_from(folder: Path, engine: str, *, boots: str) -> None:
             at = datetime.now(UTC) + timedelta(minutes=number)
             opened.presence.note(poll_of(engine, now=at, boot=boot), now=at)
             opened.presence.flush(opened.database)
+
+
+def report_from(folder: Path, engine: str, **changes: object) -> None:
+    """Reports an attempt of the engine; *changes* as for `report_of`."""
+    now = datetime.now(UTC)
+    with closing(open_portal(load_settings(folder / "portal.toml", {}))) as opened:
+        record_report(opened, engine, report=report_of(engine, now=now, **changes), now=now)

@@ -6,8 +6,9 @@ import pytest
 
 from engineshed_packages import exits
 from engineshed_packages.enrolment import EnrolLine
+from engineshed_packages.protocol import Outcome
 from engineshed_packages.repository.releases import ReleaseTerms
-from tests.server.cli.conftest import Command, join, poll_from, publish
+from tests.server.cli.conftest import Command, join, poll_from, publish, report_from
 from tests.vendor import Vendor
 
 
@@ -63,7 +64,8 @@ def test_an_unknown_release_is_told(portal: Command) -> None:
 def test_the_enrolment_line_is_all_that_is_printed(portal: Command) -> None:
     said = portal("enrol-token", "create", "--uses", "3", "--expires", "7d", "--group", "berlin")
     assert EnrolLine.parse(said.out).portal == "http://127.0.0.1:8080"
-    assert "3 engine(s) of group berlin" in said.err
+    assert "For 3 engines of group berlin" in said.err
+    assert "For 1 engine of group default" in portal("enrol-token", "create").err
 
 
 @pytest.mark.parametrize("duration", ["0h", "24", "1w", "-1h", "999999d", "1.5h"])
@@ -89,6 +91,25 @@ def test_an_engine_is_shown(portal: Command, tmp_path: Path) -> None:
     assert joined in portal("engine", "show", joined).out
     values = portal("engine", "show", joined, "--json").values
     assert (values["version"], values["state"], values["attempts"]) == ("1.0.0", "enrolled", [])
+
+
+def test_it_is_shown_why_an_attempt_failed(portal: Command, tmp_path: Path) -> None:
+    joined = _engine(portal, tmp_path)
+    report_from(
+        tmp_path,
+        joined,
+        outcome=Outcome.ROLLED_BACK,
+        code="probe-failed",
+        message="no answer from \x1b[31m127.0.0.1",
+        engine_log=("first", "second", "third", "port taken"),
+    )
+    lines = portal("engine", "show", joined).out.splitlines()
+    assert lines[-4:] == [
+        "    no answer from \\x1b[31m127.0.0.1",
+        "    engine: second",
+        "    engine: third",
+        "    engine: port taken",
+    ]
 
 
 def test_the_next_answer_is_explained(portal: Command, vendor: Vendor, tmp_path: Path) -> None:
@@ -131,3 +152,15 @@ def test_an_unknown_api_token_is_told(portal: Command) -> None:
     said = portal("token", "revoke", "tok_x")
     assert said.code == exits.FAILED
     assert "api-token-unknown" in said.err
+
+
+def test_api_tokens_are_listed_with_the_ids_that_revoke_takes(portal: Command) -> None:
+    made = [portal("token", "create", "--name", name, "--json").values["id"] for name in ("ci", "old")]
+    portal("token", "revoke", made[1])
+    listed = portal("token", "list", "--json").values["tokens"]
+    assert [(one["id"], one["name"], one["scope"]) for one in listed] == [
+        (made[0], "ci", "viewer"),
+        (made[1], "old", "viewer"),
+    ]
+    assert [one["revoked"] is None for one in listed] == [True, False]
+    assert made[0] in portal("token", "list").out

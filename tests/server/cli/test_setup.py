@@ -55,6 +55,39 @@ def test_a_command_without_a_portal_says_to_make_one(command: Command) -> None:
     assert "init" in said.err
 
 
+@pytest.mark.parametrize("verb", ["run", "web"])
+def test_nothing_is_announced_before_there_is_a_portal(command: Command, verb: str) -> None:
+    said = command(verb)
+    assert (said.code, len(said.err.splitlines())) == (exits.CONFIGURATION, 1)
+    assert "setup-missing" in said.err
+
+
+@pytest.mark.parametrize("words", [["run"], ["web"], ["release", "list"], ["db", "upgrade"]])
+def test_a_damaged_database_is_told_in_one_line(portal: Command, tmp_path: Path, words: list[str]) -> None:
+    (tmp_path / "data" / "engineshed.db").write_bytes(b"junk" * 4096)
+    said = portal(*words)
+    assert (said.code, said.out, len(said.err.splitlines())) == (exits.CONFIGURATION, "", 1)
+    assert "[database-damaged]" in said.err
+
+
+@pytest.mark.parametrize("verb", ["run", "web"])
+def test_a_database_that_cannot_be_opened_is_told_in_one_line(
+    portal: Command, tmp_path: Path, verb: str
+) -> None:
+    (tmp_path / "data" / "engineshed.db").unlink()
+    (tmp_path / "data" / "engineshed.db").mkdir()
+    said = portal(verb)
+    assert (said.code, len(said.err.splitlines())) == (exits.CONFIGURATION, 1)
+    assert "[database-unreadable]" in said.err
+
+
+@pytest.mark.parametrize("verb", ["run", "web"])
+def test_a_data_folder_that_cannot_be_looked_into_is_told_in_one_line(command: Command, verb: str) -> None:
+    said = command(verb, "--set", f"portal.data_dir=/{'x' * 300}")
+    assert (said.code, len(said.err.splitlines())) == (exits.CONFIGURATION, 1)
+    assert "[setup-folder]" in said.err
+
+
 def test_config_show_tells_where_each_value_came_from(
     command: Command, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

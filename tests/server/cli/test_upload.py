@@ -1,6 +1,7 @@
 """`upload` against a portal that runs."""
 
 import os
+import re
 import subprocess
 import sysconfig
 from collections.abc import Iterator
@@ -10,6 +11,7 @@ import pytest
 
 from engineshed_packages import exits
 from engineshed_server.cli.upload import find_token
+from tests.faulty_http import FaultyServer, answers
 from tests.server.running import RunningPortal
 from tests.vendor import Vendor
 
@@ -44,6 +46,7 @@ def test_how_far_it_is_goes_to_stderr(here: RunningPortal) -> None:
     bundle = here.vendor.bundle("1.1.0")
     assert "100 %" in _upload(here, bundle).stderr
     assert "%" not in _upload(here, bundle, "--no-progress").stderr
+    assert _upload(here, bundle, "--quiet").stderr == ""
 
 
 def test_a_strangers_bundle_is_65(here: RunningPortal, tmp_path: Path) -> None:
@@ -52,6 +55,22 @@ def test_a_strangers_bundle_is_65(here: RunningPortal, tmp_path: Path) -> None:
     done = _upload(here, stranger.bundle("1.0.0"))
     assert (done.returncode, done.stdout) == (exits.BAD_CONTENT, "")
     assert "metadata-signature" in done.stderr
+
+
+def test_a_refusal_is_told_once_with_the_code_of_the_portal(here: RunningPortal, tmp_path: Path) -> None:
+    (tmp_path / "x.zip").write_bytes(b"<html>")
+    (said,) = _upload(here, tmp_path / "x.zip", "--no-progress").stderr.splitlines()
+    assert re.search(r"\(request req_[a-z0-9]+\) \[archive-not-zip\]$", said)
+    assert (said.count("no zip archive"), "http-422" in said) == (1, False)
+
+
+def test_a_portal_that_is_busy_is_75_with_its_code(here: RunningPortal, tmp_path: Path) -> None:
+    (tmp_path / "x.zip").write_bytes(b"<html>")
+    with FaultyServer() as server:
+        body = b'{"code": "ingest-busy", "detail": "another bundle is being taken in"}'
+        server.at("/api/v1/bundles/x.zip", answers.json(body, 503))
+        done = _upload(here, tmp_path / "x.zip", "--no-progress", address=server.url)
+    assert (done.returncode, done.stderr.endswith("[ingest-busy]\n")) == (exits.TRY_LATER, True)
 
 
 def test_a_wrong_token_is_77(here: RunningPortal, tmp_path: Path) -> None:

@@ -1,9 +1,14 @@
 from __future__ import annotations
 
+import pytest
+from sqlalchemy import update
+
 from engineshed_packages.metadata import Seen
 from engineshed_packages.versions import Version
 from engineshed_server.db import trust
 from engineshed_server.db.database import Database
+from engineshed_server.db.models import FloorRow, RepositoryRow
+from engineshed_server.errors import TryLater
 from tests.server.db.rows import NOW
 
 RECORD = trust.RepositoryRecord(
@@ -34,3 +39,24 @@ def test_a_floor_only_rises(database: Database) -> None:
         assert not trust.raise_floor(session, "manager", version=Version.parse("2.1"))
         assert trust.raise_floor(session, "manager", version=Version.parse("2.10"))
         assert trust.list_floors(session) == {"manager": Version.parse("2.10")}
+
+
+def test_a_damaged_row_is_named_and_written_anew(database: Database) -> None:
+    with database.write() as session:
+        trust.write_repository(session, RECORD)
+        session.execute(update(RepositoryRow).values(seen='{"timestamp_version": 9007199254740992}'))
+    with database.read() as session, pytest.raises(TryLater) as caught:
+        trust.find_repository(session, "vendor")
+    assert caught.value.code == "trust-unreadable"
+    with database.write() as session:
+        assert trust.write_repository(session, RECORD)
+        assert trust.find_repository(session, "vendor") == RECORD
+
+
+def test_a_damaged_floor_is_unknown_until_it_is_signed_again(database: Database) -> None:
+    with database.write() as session:
+        session.add(FloorRow(product="manager", version="no version"))
+        session.flush()
+        assert trust.list_floors(session) == {"manager": None}
+        assert trust.raise_floor(session, "manager", version=Version.parse("2.1"))
+        assert trust.list_floors(session) == {"manager": Version.parse("2.1")}

@@ -150,3 +150,26 @@ def test_nothing_is_offered_once_the_metadata_has_expired() -> None:
 
 def test_a_reason_names_version_and_platform() -> None:
     assert ask(candidate("1.2", held=True)).reasons[0].text == "1.2 (any): it is on hold on this portal"
+
+
+def test_an_engine_that_is_not_installed_yet_is_spoken_of_as_such() -> None:
+    bare = replace(ENGINE, version=None)
+    texts = [
+        ask(candidate("1.1"), engine=bare).text,
+        ask(candidate("1.1", channel="beta"), engine=bare).text,
+        ask(candidate("1.1", withdrawn=True), engine=bare).text,
+    ]
+    assert texts == [
+        "no manager is installed, it should be 1.1",
+        "no manager is installed, and none is meant for this engine",
+        "no manager is installed: 1.1 (any): the vendor withdrew it",
+    ]
+
+
+def test_a_release_on_the_skip_list_is_said_to_wait_for_a_retry() -> None:
+    one = candidate("1.1")
+    skipped = (Skipped(version=one.target.version, sha256=one.target.sha256),)
+    text = ask(one, engine=replace(ENGINE, skipped=skipped)).text
+    assert text.endswith(
+        "it failed or was taken back on this engine before: it waits for an order that says retry"
+    )

@@ -5,7 +5,7 @@ import logging
 import pytest
 
 from engineshed_server.api.request_ids import begin_request, end_request
-from engineshed_server.serve.logs import MAX_FIELD_CHARS, LineFormatter
+from engineshed_server.serve.logs import MAX_FIELD_CHARS, LineFormatter, log_config
 
 
 def _line(message: str = "request", **fields: object) -> str:
@@ -45,3 +45,7 @@ def test_a_line_of_a_request_carries_its_id() -> None:
     finally:
         end_request()
     assert "request=" not in _line()
+
+
+def test_the_chatter_of_the_metadata_library_is_left_out() -> None:
+    assert log_config("info")["loggers"]["tuf"]["level"] == "WARNING"

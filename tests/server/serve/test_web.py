@@ -1,5 +1,6 @@
 """The portal under real gunicorn: sendfile, restarts, draining, no orphans, uploads over a connection."""
 
+import json
 import os
 import shutil
 import signal
@@ -173,6 +174,50 @@ def test_a_refused_upload_is_answered_before_its_body_comes(
         connection.sendall(_put_head(here, line))
         first = connection.recv(12)
     assert first == b"HTTP/1.1 " + status
+
+
+def _said(here: RunningPortal, request: bytes) -> bytes:
+    """All that is answered until the portal ends the connection."""
+    with _socket_to(here) as connection:
+        connection.sendall(request)
+        return b"".join(iter(lambda: connection.recv(65536), b""))
+
+
+def test_a_refused_upload_ends_the_connection_and_its_body_is_not_taken_for_requests(
+    here: RunningPortal,
+) -> None:
+    here.start()
+    inner = b"GET /version HTTP/1.1\r\nHost: x\r\n\r\n"
+    head = f"PUT /api/v1/bundles/x.zip HTTP/1.1\r\nHost: x\r\nContent-Length: {len(inner)}\r\n\r\n"
+    said = _said(here, head.encode() + inner + inner)
+    assert (said.count(b"HTTP/1.1 "), b"Connection: close" in said) == (1, True)
+    assert said.startswith(b"HTTP/1.1 401")
+
+
+@pytest.mark.parametrize(
+    ("request_head", "status", "code"),
+    [
+        (b"GET\r\n\r\n", 400, "bad-request"),
+        (b"GET /" + b"a" * 9000 + b" HTTP/1.1\r\nHost: x\r\n\r\n", 414, "address-too-long"),
+        (b"GET / HTTP/1.1\r\nHost: x\r\nX: " + b"a" * 20_000 + b"\r\n\r\n", 431, "headers-too-large"),
+        (b"PUT / HTTP/1.1\r\nHost: x\r\nContent-Length: -5\r\n\r\n", 400, "bad-request"),
+    ],
+)
+def test_what_cannot_be_parsed_is_answered_with_a_problem(
+    here: RunningPortal, request_head: bytes, status: int, code: str
+) -> None:
+    here.start()
+    head, _, body = _said(here, request_head).partition(b"\r\n\r\n")
+    assert b"Content-Type: application/problem+json" in head
+    assert (json.loads(body)["status"], json.loads(body)["code"]) == (status, code)
+
+
+@pytest.mark.parametrize("line", [b"SCRIPT_NAME: /healthz", b"PATH_INFO: /version"])
+def test_no_header_moves_a_request_to_another_path(here: RunningPortal, line: bytes) -> None:
+    here.start()
+    lines = [b"GET /healthz/version HTTP/1.1", b"Host: x", b"Connection: close", line, b"", b""]
+    said = _said(here, b"\r\n".join(lines))
+    assert said.startswith(b"HTTP/1.1 404")
 
 
 def test_a_hundred_silent_connections_do_not_stop_the_answers(here: RunningPortal) -> None:

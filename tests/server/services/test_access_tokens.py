@@ -122,6 +122,9 @@ def test_a_token_of_another_kind_is_refused(tokens: AccessTokens, kind: object) 
         {"iat": SECONDS + 3600, "exp": SECONDS + 7200},
         {"iat": SECONDS + 1800},
         {"iat": False},
+        {"iat": -(10**30), "exp": -(10**30) + 5},
+        {"iat": -62_135_596_900, "exp": -62_135_596_850},
+        {"iat": 10**400, "exp": 10**400 + 5},
     ],
 )
 def test_a_claim_that_is_not_as_we_write_it_is_refused(
@@ -146,6 +149,11 @@ def test_what_is_no_token_at_all_is_refused(tokens: AccessTokens, token: str) ->
 
 def test_a_token_that_is_no_ascii_is_refused(tokens: AccessTokens) -> None:
     assert refused(tokens, "ä.ö.ü") == "access-token-too-large"
+
+
+def test_a_header_that_nests_too_deeply_is_refused(tokens: AccessTokens) -> None:
+    header = base64.urlsafe_b64encode(b"[" * 1400).rstrip(b"=").decode()
+    assert refused(tokens, f"{header}.e30.e30") == "access-token-refused"
 
 
 def test_an_altered_token_is_refused(tokens: AccessTokens) -> None:

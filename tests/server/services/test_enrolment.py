@@ -39,6 +39,7 @@ def test_the_line_carries_all_a_host_must_know(house: House) -> None:
     line = make_token(house).line
     assert line.portal == house.portal.settings.public_url
     assert line.order_key == house.portal.identity.order_key.fingerprint
+    assert line.standby == house.portal.identity.standby_key.fingerprint
     assert line.ca is None
 
 
@@ -151,12 +152,25 @@ def test_the_delay_grows_up_to_a_limit(house: House) -> None:
     assert waits[-1] == MAX_WAIT_S
 
 
-def test_who_has_to_wait_waits_with_a_good_token_too(house: House) -> None:
+def test_one_who_guesses_keeps_no_good_token_from_joining(house: House) -> None:
     token = make_token(house).line.token
     fail(house, FREE_FAILURES + 1)
-    assert refusal(house, token) == "enrol-delayed"
-    house.now += timedelta(seconds=1)
     join(house, token)
+    assert refusal(house, "wrong") == "enrol-delayed"
+
+
+def test_a_token_that_is_used_up_waits_like_a_wrong_one(house: House) -> None:
+    token = make_token(house).line.token
+    join(house, token)
+    fail(house, FREE_FAILURES + 1)
+    assert refusal(house, token) == "enrol-delayed"
+
+
+def test_a_token_that_has_expired_waits_like_a_wrong_one(house: House) -> None:
+    token = make_token(house, expires_s=1).line.token
+    house.tick()
+    fail(house, FREE_FAILURES + 1)
+    assert refusal(house, token) == "enrol-delayed"
 
 
 def test_another_address_does_not_have_to_wait(house: House) -> None:

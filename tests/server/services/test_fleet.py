@@ -4,11 +4,14 @@ import pytest
 from sqlalchemy import text
 
 from engineshed_packages.ids import derived_id
+from engineshed_packages.protocol import Outcome, Report
 from engineshed_packages.repository.releases import ReleaseChange
+from engineshed_packages.versions import Version
 from engineshed_server.db import portal as portal_rows
 from engineshed_server.errors import NotAllowed, NotFound
 from engineshed_server.services import access, fleet, releases
-from tests.server.portals import House, poll_of, skipped
+from engineshed_server.services.reports import record_report
+from tests.server.portals import House, poll_of, report_of, skipped
 from tests.server.services.sql_counter import counted
 from tests.vendor import PRODUCT
 
@@ -139,6 +142,55 @@ def test_explain_knows_the_skip_list_of_the_last_poll(house: House) -> None:
     house.portal.presence.flush(house.portal.database)
     reasons = fleet.explain(house.portal, engine.engine, now=house.now).reasons
     assert [reason.code for reason in reasons] == ["skipped"]
+
+
+@pytest.mark.parametrize("outcome", [Outcome.ROLLED_BACK, Outcome.BROKEN])
+def test_explain_knows_a_release_that_was_reported_to_have_failed(house: House, outcome: Outcome) -> None:
+    target = house.vendor.release("1.0.0")
+    house.ingest("1.0.0")
+    engine = house.enrol()
+    told = report_of(
+        engine.engine, now=house.now, outcome=outcome, sha256=target.sha256, version=Version.parse("0.9")
+    )
+    assert reasons_after(house, engine.engine, told) == ["skipped"]
+
+
+def test_explain_knows_a_release_that_was_taken_back_by_hand(house: House) -> None:
+    house.publish("1.0.0")
+    engine = house.enrol()
+    told = report_of(
+        engine.engine,
+        now=house.now,
+        kind="rollback",
+        from_version=Version.parse("1.0.0"),
+        to_version=Version.parse("0.9"),
+        version=Version.parse("0.9"),
+    )
+    assert reasons_after(house, engine.engine, told) == ["skipped"]
+
+
+def test_explain_believes_a_poll_that_came_after_the_report(house: House) -> None:
+    target = house.vendor.release("1.0.0")
+    house.ingest("1.0.0")
+    engine = house.enrol()
+    told = report_of(
+        engine.engine,
+        now=house.now,
+        outcome=Outcome.ROLLED_BACK,
+        sha256=target.sha256,
+        version=Version.parse("0.9"),
+    )
+    record_report(house.portal, engine.engine, report=told, now=house.tick())
+    house.tick()
+    house.poll(engine)
+    house.portal.presence.flush(house.portal.database)
+    assert [one.code for one in fleet.explain(house.portal, engine.engine, now=house.now).reasons] == ["fits"]
+
+
+def reasons_after(house: House, engine_id: str, told: Report) -> list[str]:
+    """Codes of the reasons right after *told* was reported."""
+    record_report(house.portal, engine_id, report=told, now=house.tick())
+    return [one.code for one in fleet.explain(house.portal, engine_id, now=house.now).reasons]
 
 
 def test_nobody_can_explain_an_engine_that_is_not_there(house: House) -> None:

@@ -4,15 +4,17 @@ import threading
 from datetime import timedelta
 
 import pytest
+from sqlalchemy import text
 
 from engineshed_packages.errors import OrderRefused
 from engineshed_packages.ids import derived_id
+from engineshed_packages.jsontext import MAX_INTEGER
 from engineshed_packages.orders import verify_order
 from engineshed_packages.protocol import Outcome
 from engineshed_server.db import orders
-from engineshed_server.errors import Conflict, NotAuthenticated
+from engineshed_server.errors import Conflict, NotAuthenticated, Refused
 from engineshed_server.services import engines, fleet, reports
-from engineshed_server.services.orders import ACCEPT_WITHIN, REFUSED_RESTS_FOR, claim_order
+from engineshed_server.services.orders import ACCEPT_WITHIN, MAX_SEQ_AHEAD, REFUSED_RESTS_FOR, claim_order
 from tests.server.portals import House, envelope_of, poll_of, report_of
 
 ATTEMPT = derived_id("att", "one")
@@ -52,6 +54,32 @@ def test_seq_is_higher_than_what_is_stored(offering: House) -> None:
     offering.order(engine, seq=41)
     offering.publish("1.1.0")
     assert offering.order(engine, seq=0).seq == 43
+
+
+@pytest.mark.parametrize("reported", [MAX_SEQ_AHEAD + 1, MAX_INTEGER])
+def test_a_seq_far_above_the_stored_one_makes_no_order_and_does_no_lasting_harm(
+    offering: House, reported: int
+) -> None:
+    engine = offering.enrol()
+    with pytest.raises(Refused) as caught:
+        offering.poll(engine, seq=reported)
+    assert (caught.value.code, states(offering, engine.engine)) == ("seq-implausible", [])
+    assert offering.order(engine, seq=0).seq == 1
+
+
+def test_a_database_restored_from_a_backup_goes_on_above_what_the_engine_reports(offering: House) -> None:
+    assert offering.order(offering.enrol(), seq=MAX_SEQ_AHEAD).seq == MAX_SEQ_AHEAD + 1
+
+
+def test_no_seq_is_signed_that_no_engine_could_read(offering: House) -> None:
+    engine = offering.enrol()
+    order = offering.order(engine)
+    with offering.portal.database.write() as session:
+        session.execute(text("UPDATE orders SET seq = :seq"), {"seq": MAX_INTEGER})
+    offering.publish("1.1.0")
+    with pytest.raises(Refused) as caught:
+        offering.poll(engine, seq=order.seq)
+    assert caught.value.code == "seq-implausible"
 
 
 def test_a_new_order_supersedes_the_open_one(offering: House) -> None:

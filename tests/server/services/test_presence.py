@@ -86,6 +86,20 @@ def test_what_could_not_be_written_gives_way_to_what_came_since(
     assert shown(house, engine).version == "1.1"
 
 
+def test_a_heartbeat_the_database_refuses_costs_only_itself(
+    house: House, caplog: pytest.LogCaptureFixture
+) -> None:
+    buffer = Presence()
+    names = sorted(house.enrol().engine for _ in range(3))
+    for name, seq in zip(names, (1, 2**70, 3), strict=True):
+        note(buffer, name, at=house.now, seq=seq)
+    buffer.flush(house.portal.database)
+    assert (shown(house, names[0]).seq, shown(house, names[2]).seq) == (1, 3)
+    assert buffer.refused == 1
+    assert [record.__dict__["engine"] for record in caplog.records] == [names[1]]
+    assert buffer.flush(house.portal.database) == 0
+
+
 def test_closing_the_portal_writes_what_waits(house: House, engine: str) -> None:
     other = house.reopen()
     note(other.portal.presence, engine, at=house.now, version="1.0")

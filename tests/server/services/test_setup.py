@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import stat
+from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -37,6 +38,14 @@ def test_secrets_are_for_the_portals_user_only(tmp_path: Path, root: bytes) -> N
     assert {mode(path) for path in (folders.access_key, folders.order_key, folders.standby_order_key)} == {
         0o600
     }
+
+
+def test_the_database_is_for_the_portals_user_only(tmp_path: Path, root: bytes) -> None:
+    settings = settings_for(tmp_path / "data")
+    initialise(settings, root=root, now=NOW)
+    with closing(open_portal(settings)):
+        files = list((tmp_path / "data").glob("engineshed.db*"))
+        assert (len(files), {mode(path) for path in files}) == (3, {0o600})
 
 
 def test_the_standby_key_is_written_out_and_its_public_part_kept(tmp_path: Path, root: bytes) -> None:

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from engineshed_packages.metadata import MAX_VERSION
 from engineshed_packages.metadata.cache import MetadataFile
 from engineshed_server.storage.published import PublishedMetadata
 
@@ -57,3 +58,9 @@ def test_a_name_that_is_none_of_metadata_finds_nothing(published: PublishedMetad
 def test_a_folder_with_the_name_of_a_file_is_not_published(published: PublishedMetadata) -> None:
     (published.folder / "7.root.json").mkdir(parents=True)
     assert published.find("7.root.json") is None
+
+
+def test_the_highest_version_that_is_accepted_can_be_asked_for(published: PublishedMetadata) -> None:
+    name = f"{MAX_VERSION}.snapshot.json"
+    published.write_immutable((MetadataFile(name, b"last"),))
+    assert published.find(name) is not None

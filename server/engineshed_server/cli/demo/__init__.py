@@ -39,6 +39,7 @@ def demo(once: bool) -> int:
                 _show_failure(err, stage)
                 return exits.FAILED
     except Ended:
+        screen.end_line()
         return exits.DONE if played else INTERRUPTED
     return exits.DONE
 
@@ -62,9 +63,10 @@ def _show_failure(err: DemoFailed, stage: Stage) -> None:
     complain("")
     for line in err.message.splitlines():
         complain(line)
-    for log in ("portal.log", "updater.log"):
-        tail = stage.tail(log)
-        if tail:
-            complain(f"\u2500\u2500 {log}")
-            for line in tail.splitlines():
+    shown = {"portal.log: warnings and errors": stage.complaints("portal.log")}
+    shown |= {log: stage.tail(log) for log in ("portal.log", "updater.log")}
+    for title, lines in shown.items():
+        if lines:
+            complain(f"\u2500\u2500 {title}")
+            for line in lines.splitlines():
                 complain(line)

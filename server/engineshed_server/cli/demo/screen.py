@@ -6,7 +6,7 @@ import os
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import click
 
@@ -55,10 +55,16 @@ class Screen:
         """A heading with an empty line above."""
         click.echo("\n" + self._styled(text, "bold"))
 
+    def end_line(self) -> None:
+        """Begin a new line below the ``^C`` of a terminal; one that is gone needs none."""
+        if self._live:
+            with suppress(OSError):
+                click.echo("")
+
     def lines(self, lines: Sequence[str]) -> None:
         """Lines as they are, indented; control characters written out."""
         for line in lines:
-            click.echo(f"     {escape_controls(line)}")
+            click.echo(f"     {escape_controls(line)}".rstrip())
 
     def _styled(self, text: str, style: str) -> str:
         if not self._colours:

@@ -8,6 +8,7 @@ At the end everything below it is ended, whoever had started it, then the folder
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import socket
 import subprocess
@@ -26,6 +27,7 @@ from engineshed_server.serve.children import dying_with_us
 COMMAND_S = 60.0
 SHOWN_LINES = 15
 LOOK_S = 0.02
+_COMPLAINT = re.compile(r"\S+ (WARNING|ERROR|CRITICAL) ")
 
 
 class DemoFailed(ServerError):
@@ -134,8 +136,15 @@ class Stage:
 
     def tail(self, log: str) -> str:
         """The last lines of the file *log*, indented; empty when there is none."""
+        return last_lines(self._log(log))
+
+    def complaints(self, log: str) -> str:
+        """The last warnings and errors in the file *log*, indented; empty when there are none."""
+        return last_lines(complaints_in(self._log(log)))
+
+    def _log(self, log: str) -> str:
         path = self.folder / log
-        return last_lines(path.read_text("utf-8", "replace")) if path.exists() else ""
+        return path.read_text("utf-8", "replace") if path.exists() else ""
 
 
 def _command(words: Sequence[str | Path]) -> list[str]:
@@ -158,6 +167,11 @@ def _shown(words: Sequence[str | Path]) -> str:
     return " ".join(str(word) for word in words)
 
 
+def complaints_in(text: str) -> str:
+    """The warnings and errors among the log lines *text*."""
+    return "\n".join(line for line in text.splitlines() if _COMPLAINT.match(line))
+
+
 def last_lines(text: str) -> str:
     """The last lines of *text*, indented."""
-    return "\n".join(f"    {line}" for line in text.strip().splitlines()[-SHOWN_LINES:])
+    return "\n".join(f"    {line}".rstrip() for line in text.strip().splitlines()[-SHOWN_LINES:])

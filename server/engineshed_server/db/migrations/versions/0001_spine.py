@@ -260,10 +260,17 @@ def upgrade() -> None:
         mariadb_collate="utf8mb4_bin",
         mariadb_engine="InnoDB",
     )
+    with op.batch_alter_table("reports", schema=None) as batch_op:
+        batch_op.create_index(
+            batch_op.f("ix_reports_engine_id_received"), ["engine_id", "received"], unique=False
+        )
 
 
 def downgrade() -> None:
     """Take back."""
+    with op.batch_alter_table("reports", schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f("ix_reports_engine_id_received"))
+
     op.drop_table("reports")
     op.drop_table("presence")
     with op.batch_alter_table("packages", schema=None) as batch_op:
