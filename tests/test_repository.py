@@ -182,7 +182,8 @@ def test_every_requirement_in_the_lock_is_pinned_and_hashed(lock: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("lock", "extras"), [("client", []), ("server", ["server"]), ("dev", ["server", "sign", "dev"])]
+    ("lock", "extras"),
+    [("client", []), ("server", ["server"]), ("dev", ["server", "postgres", "mariadb", "sign", "dev"])],
 )
 def test_the_lock_holds_a_version_that_setup_cfg_allows_of_everything_it_asks_for(
     setup_cfg: configparser.ConfigParser, lock: str, extras: list[str]
