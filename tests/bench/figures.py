@@ -19,6 +19,7 @@ from urllib.parse import urlsplit
 
 import psutil
 
+from engineshed_server.domain.actors import Actor
 from engineshed_server.services import enrolment
 from engineshed_server.wiring import open_portal
 from tests.bench.counting_proxy import CountingProxy, Exchange
@@ -113,7 +114,7 @@ class Host:
         (self.base / "update").mkdir(parents=True)
         with closing(open_portal(here.settings)) as portal:
             made = enrolment.create_enrol_token(
-                portal, group="default", uses=1, expires_s=600, actor="bench", now=datetime.now(UTC)
+                portal, group="default", uses=1, expires_s=600, actor=Actor("bench"), now=datetime.now(UTC)
             )
         line = made.line.text().replace(here.address, address)
         settings = ['product = "sample-engine"', "poll_s = 1", f'portals = ["{address}"]', "[engine]"]

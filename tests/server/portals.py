@@ -23,6 +23,7 @@ from engineshed_packages.orders import Order, verify_order
 from engineshed_packages.protocol import Health, Outcome, Poll, PollAnswer, Report, Skipped
 from engineshed_packages.versions import Version
 from engineshed_server.db import audit
+from engineshed_server.domain.actors import Actor
 from engineshed_server.services import enrolment, fleet
 from engineshed_server.services.ingest import Ingested, ingest_bundle
 from engineshed_server.services.portal import Portal
@@ -31,7 +32,7 @@ from engineshed_server.settings import Settings, load_settings
 from engineshed_server.wiring import open_portal
 from tests.vendor import PRODUCT, Vendor
 
-ACTOR = "test"
+ACTOR = Actor("test")
 
 
 def settings_for(data_dir: Path, **flags: str | int) -> Settings:

@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 
 from engineshed_packages.enrolment import EnrolAnswer, EnrolRequest, TokenAnswer, TokenRequest
 from engineshed_packages.versions import Version
+from engineshed_server.domain.actors import Actor
 from engineshed_server.serve.listening import address_of, listen
 from engineshed_server.services import api_tokens, enrolment
 from engineshed_server.services.api_tokens import Scope
@@ -53,7 +54,7 @@ class RunningPortal:
     def _make_token(self) -> str:
         with closing(open_portal(self.settings)) as portal:
             made = api_tokens.create_api_token(
-                portal, name="test", scope=Scope.ADMIN, actor="test", now=datetime.now(UTC)
+                portal, name="test", scope=Scope.ADMIN, actor=Actor("test"), now=datetime.now(UTC)
             )
         return made.secret
 
@@ -61,7 +62,7 @@ class RunningPortal:
         """Releases `version` and takes its bundle in; the path of its package below the address."""
         target = self.vendor.release(version, files=files)
         with closing(open_portal(self.settings)) as portal:
-            ingest_bundle(portal, self.vendor.bundle(version), actor="test", now=datetime.now(UTC))
+            ingest_bundle(portal, self.vendor.bundle(version), actor=Actor("test"), now=datetime.now(UTC))
         return f"/repo/v1/vendor/targets/{target.download_name}"
 
     def start(self, command: str = "run", *, under: Sequence[str] = ()) -> subprocess.Popen[bytes]:
@@ -98,7 +99,7 @@ class RunningPortal:
         """An engine's identity and its first access token, over HTTP."""
         with closing(open_portal(self.settings)) as portal:
             made = enrolment.create_enrol_token(
-                portal, group="default", uses=1, expires_s=600, actor="test", now=datetime.now(UTC)
+                portal, group="default", uses=1, expires_s=600, actor=Actor("test"), now=datetime.now(UTC)
             )
         wanted = EnrolRequest(
             token=made.line.token,

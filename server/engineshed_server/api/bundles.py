@@ -16,7 +16,7 @@ from flask import Blueprint, Response, request
 from engineshed_packages.jsontext import Json
 from engineshed_server.api import tokens
 from engineshed_server.api.bodies import received_file
-from engineshed_server.api.context import json_answer, now, portal, refuse_unknown_parameters
+from engineshed_server.api.context import actor_of, json_answer, now, portal, refuse_unknown_parameters
 from engineshed_server.api.values import ingested_values
 from engineshed_server.errors import Refused
 from engineshed_server.services.ingest import PUBLISHED, ingest_bundle
@@ -36,7 +36,7 @@ def upload(name: str) -> Response:
     here = portal()
     limit_bytes = here.settings.upload_bytes
     with received_file(request, here.folders.incoming, max_bytes=limit_bytes) as received:
-        actor = f"token:{publisher.token_id}"
+        actor = actor_of(publisher)
         done = ingest_bundle(here, received.path, actor=actor, now=now(), name=name)
         answer: dict[str, Json] = {
             "name": name,

@@ -14,8 +14,11 @@ from flask import Flask, Response, current_app, request
 
 from engineshed_packages.jsontext import Json, write_compact
 from engineshed_server import problems
+from engineshed_server.api.request_ids import request_id
+from engineshed_server.domain.actors import Actor
 from engineshed_server.errors import Refused
 from engineshed_server.problems import Problem
+from engineshed_server.services.api_tokens import ApiToken
 from engineshed_server.services.portal import Portal
 
 _EXTENSION = "engineshed.portal"
@@ -35,6 +38,16 @@ def portal() -> Portal:
 def now() -> datetime:
     """The clock, read at the edge; everything below takes the time as an argument."""
     return datetime.now(UTC)
+
+
+def client_address() -> str:
+    """The network address the request came from."""
+    return request.remote_addr or ""
+
+
+def actor_of(token: ApiToken) -> Actor:
+    """The owner of *token* as the one who changes something by this request."""
+    return Actor(f"token:{token.token_id}", address=client_address(), request=request_id())
 
 
 def refuse_unknown_parameters(*known: str) -> None:

@@ -12,7 +12,7 @@ from engineshed_packages.enrolment import MAX_REQUEST_BYTES, EnrolRequest, Token
 from engineshed_packages.protocol import MAX_POLL_BYTES, MAX_REPORT_BYTES, Poll, Report
 from engineshed_server.api import tokens
 from engineshed_server.api.bodies import read_json_body
-from engineshed_server.api.context import json_answer, now, portal
+from engineshed_server.api.context import client_address, json_answer, now, portal
 from engineshed_server.services import access, enrolment, fleet, reports
 
 routes = Blueprint("engines", __name__, url_prefix="/api/v1")
@@ -22,8 +22,7 @@ routes = Blueprint("engines", __name__, url_prefix="/api/v1")
 def enrol() -> Response:
     """Exchange an enrolment token for an identity."""
     wanted = EnrolRequest.from_bytes(_body(MAX_REQUEST_BYTES))
-    address = request.remote_addr or ""
-    return json_answer(enrolment.enrol(portal(), wanted, address=address, now=now()).to_bytes())
+    return json_answer(enrolment.enrol(portal(), wanted, address=client_address(), now=now()).to_bytes())
 
 
 @routes.post("/token")

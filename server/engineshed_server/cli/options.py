@@ -16,6 +16,7 @@ from typing import Concatenate, ParamSpec, TypeVar
 
 import click
 
+from engineshed_server.domain.actors import Actor
 from engineshed_server.errors import SetupRefused
 from engineshed_server.settings import FIELDS, Settings, load_settings
 
@@ -24,7 +25,7 @@ R = TypeVar("R")
 
 CONFIG_ENV = "ENGINESHED_CONFIG"
 DEFAULT_CONFIG = Path("/etc/engineshed/portal.toml")
-ACTOR = "cli"
+ACTOR = Actor("cli")
 _META = "engineshed_server.cli"  # QUIET of ``output`` is one of the keys below it
 
 

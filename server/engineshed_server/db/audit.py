@@ -11,22 +11,31 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from engineshed_server.db.models import AuditRow
+from engineshed_server.domain.actors import Actor
 
 _ACTOR_CHARS = 200
+_ADDRESS_CHARS = 64
 _SUBJECT_CHARS = 400
 
-Details = Mapping[str, str | int]
+Details = Mapping[str, str | int | bool | None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AuditRecord:
-    """One change: *actor* did *action* to *subject*."""
+    """One change: *actor* did *action* to *subject*.
 
+    Attributes:
+        details: JSON object of what else is worth knowing. before, after: JSON objects of what was changed.
+    """
+
+    id: int
     at: datetime
-    actor: str
+    actor: Actor
     action: str
     subject: str
     details: str
+    before: str | None
+    after: str | None
 
 
 def add_audit(
@@ -34,26 +43,45 @@ def add_audit(
     action: str,
     *,
     subject: str,
-    actor: str,
+    actor: Actor,
     now: datetime,
     details: Details | None = None,
+    before: Details | None = None,
+    after: Details | None = None,
 ) -> None:
-    """Write down a change. *details* holds no secret; texts too long for the column are cut."""
+    """Write down a change. None of the values holds a secret; texts too long for their column are cut."""
     session.add(
         AuditRow(
             at=now,
-            actor=actor[:_ACTOR_CHARS],
+            actor=actor.name[:_ACTOR_CHARS],
+            address=None if actor.address is None else actor.address[:_ADDRESS_CHARS],
+            request=actor.request,
             action=action,
             subject=subject[:_SUBJECT_CHARS],
-            details=json.dumps(dict(details or {}), sort_keys=True),
+            details=_text(details or {}),
+            before=None if before is None else _text(before),
+            after=None if after is None else _text(after),
         )
     )
+
+
+def _text(values: Details) -> str:
+    return json.dumps(dict(values), sort_keys=True)
 
 
 def list_audit(session: Session) -> tuple[AuditRecord, ...]:
     """All changes, oldest first."""
     rows = session.scalars(select(AuditRow).order_by(AuditRow.id))
     return tuple(
-        AuditRecord(at=row.at, actor=row.actor, action=row.action, subject=row.subject, details=row.details)
+        AuditRecord(
+            id=row.id,
+            at=row.at,
+            actor=Actor(row.actor, address=row.address, request=row.request),
+            action=row.action,
+            subject=row.subject,
+            details=row.details,
+            before=row.before,
+            after=row.after,
+        )
         for row in rows
     )

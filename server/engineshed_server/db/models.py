@@ -260,13 +260,20 @@ class ReportRow(Base):
 
 
 class AuditRow(Base):
-    """Who changed what, when; written in the same transaction as the change."""
+    """Who changed what, when, from where; written in the same transaction as the change.
+
+    ``before`` and ``after`` are JSON objects of what was changed, NULL where there was or is nothing.
+    """
 
     __tablename__ = "audit"
 
     id: Mapped[int] = mapped_column(BigId, primary_key=True, autoincrement=True)
     at: Mapped[datetime] = mapped_column(UtcDateTime)
     actor: Mapped[str] = mapped_column(String(200))
+    address: Mapped[str | None] = mapped_column(String(64))
+    request: Mapped[str | None] = mapped_column(String(64))
     action: Mapped[str] = mapped_column(String(64))
     subject: Mapped[str] = mapped_column(String(400))
     details: Mapped[str] = mapped_column(LongText)
+    before: Mapped[str | None] = mapped_column(LongText)
+    after: Mapped[str | None] = mapped_column(LongText)

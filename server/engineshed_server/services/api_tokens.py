@@ -12,6 +12,7 @@ from enum import StrEnum
 from engineshed_packages.ids import new_id
 from engineshed_server.db import tokens
 from engineshed_server.db.audit import add_audit
+from engineshed_server.domain.actors import Actor
 from engineshed_server.errors import NotAllowed, NotAuthenticated, NotFound, Refused
 from engineshed_server.services.portal import Portal
 from engineshed_server.services.secret_texts import hash_secret, new_secret
@@ -56,7 +57,7 @@ class NewApiToken:
         return f"NewApiToken(token_id={self.token_id!r}, scope={self.scope!r})"
 
 
-def create_api_token(portal: Portal, *, name: str, scope: Scope, actor: str, now: datetime) -> NewApiToken:
+def create_api_token(portal: Portal, *, name: str, scope: Scope, actor: Actor, now: datetime) -> NewApiToken:
     """Make a token called *name*.
 
     Raises:
@@ -92,7 +93,7 @@ def list_api_tokens(portal: Portal) -> tuple[ApiToken, ...]:
         return tuple(_token(record) for record in tokens.list_api_tokens(session))
 
 
-def revoke_api_token(portal: Portal, token_id: str, *, actor: str, now: datetime) -> bool:
+def revoke_api_token(portal: Portal, token_id: str, *, actor: Actor, now: datetime) -> bool:
     """Revoke a token; false when it already was.
 
     Raises:

@@ -14,6 +14,7 @@ from engineshed_packages.protocol import Attributes
 from engineshed_server.db import engines, orders, reports
 from engineshed_server.db import portal as portal_rows
 from engineshed_server.db.audit import add_audit
+from engineshed_server.domain.actors import Actor
 from engineshed_server.errors import NotFound, Refused
 from engineshed_server.services.portal import Portal
 
@@ -158,7 +159,7 @@ def show_engine(portal: Portal, engine_id: str) -> EngineDetail:
     )
 
 
-def revoke_engine(portal: Portal, engine_id: str, *, actor: str, now: datetime) -> bool:
+def revoke_engine(portal: Portal, engine_id: str, *, actor: Actor, now: datetime) -> bool:
     """Shut an engine out, in every process within one second; false when it already was.
 
     Raises:

@@ -23,6 +23,7 @@ from engineshed_packages.target import DEFAULT_CHANNEL
 from engineshed_server.db import engines, tokens
 from engineshed_server.db.audit import add_audit
 from engineshed_server.db.database import Session
+from engineshed_server.domain.actors import Actor
 from engineshed_server.errors import NotAuthenticated, Refused, TryLater
 from engineshed_server.services.portal import REPOSITORY, Portal
 from engineshed_server.services.racing import run_again_when_raced
@@ -51,7 +52,7 @@ class EnrolToken:
 
 
 def create_enrol_token(
-    portal: Portal, *, group: str, uses: int, expires_s: int, actor: str, now: datetime
+    portal: Portal, *, group: str, uses: int, expires_s: int, actor: Actor, now: datetime
 ) -> EnrolToken:
     """Make a token with which *uses* engines may join *group* within *expires_s* seconds.
 
@@ -134,7 +135,8 @@ def _join(
 
     The refusal is returned and not raised: raised in here it would roll back its own count.
     """
-    token_hash, engine_id, actor = hash_secret(request.token), new_id("eng"), source.partition(":")[2]
+    token_hash, engine_id = hash_secret(request.token), new_id("eng")
+    actor = Actor("enrolment", address=source.partition(":")[2])
     with portal.database.write() as session:
         joined = tokens.consume_enrol_token(session, token_hash, now=now)
         found = tokens.find_enrol_token(session, token_hash)

@@ -29,6 +29,7 @@ from engineshed_packages.metadata import NotesFile, View
 from engineshed_packages.sources import TARGETS_FOLDER
 from engineshed_packages.target import Target
 from engineshed_server.db import releases
+from engineshed_server.domain.actors import Actor
 from engineshed_server.errors import Conflict, TryLater, format_boundary
 from engineshed_server.services import publishing
 from engineshed_server.services.portal import Portal
@@ -76,7 +77,7 @@ def ingest_bundle(
     portal: Portal,
     path: Path,
     *,
-    actor: str,
+    actor: Actor,
     now: datetime,
     name: str | None = None,
     reached: Callable[[str], None] = _nothing,
@@ -109,7 +110,7 @@ def ingest_bundle(
     )
     told = {
         "code": done.code,
-        "actor": actor,
+        "actor": actor.name,
         "file": path.name if name is None else name,
         "releases": ", ".join(f"{one.product} {one.version}" for one in done.releases) or "none",
         "packages": len(visible),

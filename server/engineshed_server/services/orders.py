@@ -21,10 +21,12 @@ from engineshed_packages.target import Target
 from engineshed_server.db import engines, orders
 from engineshed_server.db.audit import Details, add_audit
 from engineshed_server.db.database import Session
+from engineshed_server.domain.actors import Actor
 from engineshed_server.errors import Conflict, NotAuthenticated, Refused
 from engineshed_server.services.portal import Portal
 from engineshed_server.services.racing import run_again_when_raced
 
+PORTAL = Actor("portal")  # gives the orders that follow from a poll
 ACCEPT_WITHIN = timedelta(days=7)
 REFUSED_RESTS_FOR = timedelta(hours=1)
 MAX_SEQ_AHEAD = 1_000_000  # more orders than one engine gets between two backups, however old
@@ -101,7 +103,9 @@ def _claim_new(portal: Portal, poll: Poll, *, target: Target, now: datetime) -> 
         record = _sign(portal, poll.engine, target=target, seq=seq, now=now)
         orders.add_order(session, record)
         details: Details = {"engine": poll.engine, "seq": seq, "path": target.path}
-        add_audit(session, "order-issued", subject=record.order_id, actor="portal", now=now, details=details)
+        add_audit(
+            session, "order-issued", subject=record.order_id, actor=Actor("portal"), now=now, details=details
+        )
     return Claim(envelope=json.loads(record.envelope))
 
 

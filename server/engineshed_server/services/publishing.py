@@ -35,13 +35,14 @@ from engineshed_server.db import portal as portal_rows
 from engineshed_server.db import releases, trust
 from engineshed_server.db.audit import Details, add_audit
 from engineshed_server.db.database import Session
+from engineshed_server.domain.actors import Actor
 from engineshed_server.errors import TryLater
 from engineshed_server.services.portal import Portal
 from engineshed_server.services.storing import Stored
 
 logger = logging.getLogger(__name__)
 
-HEALER = "recovery"  # the actor in audit rows of what a killed ingest had left to do
+HEALER = Actor("recovery")  # the actor in audit rows of what a killed ingest had left to do
 
 
 def seen_so_far(portal: Portal) -> Seen | None:
@@ -64,7 +65,7 @@ def seen_so_far(portal: Portal) -> Seen | None:
     return None if known is None else known.seen
 
 
-def record(portal: Portal, stored: Stored, *, actor: str, now: datetime) -> None:
+def record(portal: Portal, stored: Stored, *, actor: Actor, now: datetime) -> None:
     """Step 1: write the rows of new packages and notes."""
     if not stored.packages and not stored.notes:
         return
@@ -81,7 +82,7 @@ def record(portal: Portal, stored: Stored, *, actor: str, now: datetime) -> None
 
 
 def publish(
-    portal: Portal, view: View, *, actor: str, now: datetime, reached: Callable[[str], None]
+    portal: Portal, view: View, *, actor: Actor, now: datetime, reached: Callable[[str], None]
 ) -> tuple[Target, ...]:
     """Steps 2 to 4; each may have been done before. Returns the packages that became visible."""
     portal.metadata.write_immutable(view.files)
@@ -123,7 +124,7 @@ def heal(portal: Portal, *, now: datetime, reached: Callable[[str], None]) -> tu
 
 
 def _publish_rows(
-    session: Session, repository: str, *, view: View, actor: str, now: datetime
+    session: Session, repository: str, *, view: View, actor: Actor, now: datetime
 ) -> tuple[Target, ...]:
     listed = {target.path: target for target in view.targets}
     visible: list[Target] = []

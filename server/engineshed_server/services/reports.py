@@ -15,6 +15,7 @@ from engineshed_packages.protocol import REFUSAL, Report, ReportAnswer
 from engineshed_server.db import engines, orders, reports
 from engineshed_server.db.audit import add_audit
 from engineshed_server.db.database import Session
+from engineshed_server.domain.actors import Actor
 from engineshed_server.errors import NotAllowed, NotAuthenticated, TryLater
 from engineshed_server.services.portal import Portal
 from engineshed_server.services.racing import run_again_when_raced
@@ -70,7 +71,7 @@ def _record(portal: Portal, report: Report, *, now: datetime) -> bool:
             session,
             "attempt-ended",
             subject=report.attempt,
-            actor=report.engine,
+            actor=Actor(report.engine),
             now=now,
             details={"outcome": report.outcome.value, "code": report.code, "version": version or "none"},
         )

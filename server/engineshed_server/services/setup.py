@@ -24,6 +24,7 @@ from engineshed_server.db import portal as portal_rows
 from engineshed_server.db import schema
 from engineshed_server.db.audit import add_audit
 from engineshed_server.db.database import Database
+from engineshed_server.domain.actors import Actor
 from engineshed_server.errors import SetupRefused
 from engineshed_server.services.access_tokens import KEY_BYTES
 from engineshed_server.settings import Settings
@@ -92,7 +93,9 @@ def _initialise(folders: Folders, database: Database, *, root: bytes, now: datet
     with database.write() as session:
         portal_rows.add_portal(session, portal_id, active=active, standby=standby, now=now)
         details = {"order_key": active.keyid, "standby_key": standby.keyid}
-        add_audit(session, "portal-initialised", subject=portal_id, actor="cli", now=now, details=details)
+        add_audit(
+            session, "portal-initialised", subject=portal_id, actor=Actor("cli"), now=now, details=details
+        )
     return Initialised(
         portal_id=portal_id,
         order_key_fingerprint=active.fingerprint,

@@ -13,6 +13,7 @@ from engineshed_packages.enrolment import EnrolAnswer, EnrolRequest, TokenAnswer
 from engineshed_packages.protocol import Poll
 from engineshed_packages.versions import Version
 from engineshed_server.app import create_app
+from engineshed_server.domain.actors import Actor
 from engineshed_server.services import api_tokens, enrolment
 from engineshed_server.services.api_tokens import Scope
 from engineshed_server.services.portal import Portal
@@ -35,7 +36,7 @@ class PortalUnderTest:
 
     def token(self, scope: Scope = Scope.ADMIN) -> str:
         made = api_tokens.create_api_token(
-            self.portal, name="test", scope=scope, actor="test", now=datetime.now(UTC)
+            self.portal, name="test", scope=scope, actor=Actor("test"), now=datetime.now(UTC)
         )
         return made.secret
 
@@ -60,7 +61,7 @@ class PortalUnderTest:
     def enrol(self, version: str | None = "1.0.0") -> EnrolAnswer:
         """Joins an engine and gets its first access token, over HTTP."""
         made = enrolment.create_enrol_token(
-            self.portal, group="default", uses=1, expires_s=600, actor="test", now=datetime.now(UTC)
+            self.portal, group="default", uses=1, expires_s=600, actor=Actor("test"), now=datetime.now(UTC)
         )
         wanted = EnrolRequest(
             token=made.line.token,

@@ -10,6 +10,7 @@ from engineshed_packages.enrolment import EnrolRequest, TokenRequest
 from engineshed_packages.ids import new_id
 from engineshed_packages.protocol import MAX_POLL_BYTES, Outcome, PollAnswer, Report, ReportAnswer
 from engineshed_packages.versions import Version
+from engineshed_server.domain.actors import Actor
 from engineshed_server.services import engines
 from engineshed_server.services.api_tokens import Scope
 from tests.server.api.conftest import PortalUnderTest, poll_of
@@ -80,7 +81,7 @@ def test_a_poll_in_the_name_of_another_engine_is_refused(here: PortalUnderTest) 
 
 def test_a_revoked_engine_is_refused(here: PortalUnderTest) -> None:
     joined = here.enrol()
-    engines.revoke_engine(here.portal, joined.engine, actor="test", now=datetime.now(UTC))
+    engines.revoke_engine(here.portal, joined.engine, actor=Actor("test"), now=datetime.now(UTC))
     answer = here.post("/api/v1/poll", poll_of(joined.engine).to_bytes(), token=here.engines[joined.engine])
     assert (answer.status_code, _code(answer.data)) == (401, "engine-revoked")
 

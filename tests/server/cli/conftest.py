@@ -15,6 +15,7 @@ from engineshed_packages.enrolment import EnrolLine, EnrolRequest
 from engineshed_packages.repository.releases import ReleaseTerms
 from engineshed_packages.versions import Version
 from engineshed_server.cli import main
+from engineshed_server.domain.actors import Actor
 from engineshed_server.services.enrolment import enrol
 from engineshed_server.services.ingest import ingest_bundle
 from engineshed_server.services.reports import record_report
@@ -72,7 +73,7 @@ def publish(folder: Path, vendor: Vendor, version: str, *, terms: ReleaseTerms |
     """Releases `version` and takes its bundle in, without HTTP."""
     vendor.release(version, terms=terms)
     with closing(open_portal(load_settings(folder / "portal.toml", {}))) as opened:
-        ingest_bundle(opened, vendor.bundle(version), actor="test", now=datetime.now(UTC))
+        ingest_bundle(opened, vendor.bundle(version), actor=Actor("test"), now=datetime.now(UTC))
 
 
 def join(folder: Path, line: str, *, host_name: str = "host-1") -> str:

@@ -18,6 +18,7 @@ import pytest
 from engineshed_packages import exits
 from engineshed_packages.protocol import Poll
 from engineshed_packages.versions import Version
+from engineshed_server.domain.actors import Actor
 from engineshed_server.errors import SettingsRefused
 from engineshed_server.serve.listening import address_of, listen
 from engineshed_server.services.engines import revoke_engine, show_engine
@@ -136,7 +137,7 @@ def test_an_engine_revoked_elsewhere_is_refused_within_a_second(here: RunningPor
     here.start()
     joined, token = here.enrol()
     with closing(open_portal(here.settings)) as portal:
-        revoke_engine(portal, joined.engine, actor="test", now=datetime.now(UTC))
+        revoke_engine(portal, joined.engine, actor=Actor("test"), now=datetime.now(UTC))
 
     def refused() -> bool:
         return here.post("/api/v1/poll", b"{}", Authorization=f"Bearer {token}")[0] == 401

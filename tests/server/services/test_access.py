@@ -6,6 +6,7 @@ import pytest
 
 from engineshed_packages.enrolment import TokenRequest
 from engineshed_packages.ids import derived_id
+from engineshed_server.domain.actors import Actor
 from engineshed_server.errors import NotAuthenticated
 from engineshed_server.services import access, engines
 from tests.server.portals import House
@@ -47,7 +48,7 @@ def test_one_engines_secret_is_not_anothers(house: House) -> None:
 
 def test_a_revoked_engine_gets_no_token(house: House) -> None:
     engine = house.enrol()
-    engines.revoke_engine(house.portal, engine.engine, actor="test", now=house.now)
+    engines.revoke_engine(house.portal, engine.engine, actor=Actor("test"), now=house.now)
     with pytest.raises(NotAuthenticated) as caught:
         access.issue(house.portal, TokenRequest(engine=engine.engine, secret=engine.secret), now=house.now)
     assert caught.value.code == "engine-revoked"
@@ -57,7 +58,7 @@ def test_a_token_that_is_still_good_is_refused_once_its_engine_is_revoked(house:
     engine = house.enrol()
     token = house.portal.access.issue(engine.engine, lifetime_s=1800, now=house.now)
     access.verify_engine(house.portal, token, now=house.now)
-    engines.revoke_engine(house.portal, engine.engine, actor="test", now=house.now)
+    engines.revoke_engine(house.portal, engine.engine, actor=Actor("test"), now=house.now)
     with pytest.raises(NotAuthenticated) as caught:
         access.verify_engine(house.portal, token, now=house.now)
     assert caught.value.code == "engine-revoked"

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import pytest
 
+from engineshed_server.domain.actors import Actor
 from engineshed_server.errors import NotAllowed, NotAuthenticated, NotFound, Refused
 from engineshed_server.services.api_tokens import (
     ADMINS,
@@ -17,7 +18,7 @@ from tests.server.portals import House
 
 
 def make(house: House, scope: Scope = Scope.VIEWER) -> NewApiToken:
-    return create_api_token(house.portal, name="a program", scope=scope, actor="test", now=house.now)
+    return create_api_token(house.portal, name="a program", scope=scope, actor=Actor("test"), now=house.now)
 
 
 def test_a_token_says_whose_it_is(house: House) -> None:
@@ -55,7 +56,7 @@ def test_an_engines_secret_is_no_api_token(house: House) -> None:
 
 def test_a_revoked_token_is_refused_at_once_in_every_process(house: House) -> None:
     made, other = make(house), house.reopen()
-    assert revoke_api_token(house.portal, made.token_id, actor="test", now=house.now)
+    assert revoke_api_token(house.portal, made.token_id, actor=Actor("test"), now=house.now)
     with pytest.raises(NotAuthenticated) as caught:
         verify_api_token(other.portal, made.secret, allowed=READERS)
     other.portal.close()
@@ -64,21 +65,21 @@ def test_a_revoked_token_is_refused_at_once_in_every_process(house: House) -> No
 
 def test_revoking_twice_is_said_and_changes_nothing(house: House) -> None:
     made = make(house)
-    revoke_api_token(house.portal, made.token_id, actor="test", now=house.now)
-    assert not revoke_api_token(house.portal, made.token_id, actor="test", now=house.now)
+    revoke_api_token(house.portal, made.token_id, actor=Actor("test"), now=house.now)
+    assert not revoke_api_token(house.portal, made.token_id, actor=Actor("test"), now=house.now)
     assert house.audited()[-2:] == ["api-token-created", "api-token-revoked"]
 
 
 def test_an_unknown_token_cannot_be_revoked(house: House) -> None:
     with pytest.raises(NotFound) as caught:
-        revoke_api_token(house.portal, "tok_nothing", actor="test", now=house.now)
+        revoke_api_token(house.portal, "tok_nothing", actor=Actor("test"), now=house.now)
     assert caught.value.code == "api-token-unknown"
 
 
 @pytest.mark.parametrize("name", ["", "x" * 201, "two\nlines", "\x1b[31m"])
 def test_a_name_that_cannot_be_shown_is_refused(house: House, name: str) -> None:
     with pytest.raises(Refused) as caught:
-        create_api_token(house.portal, name=name, scope=Scope.VIEWER, actor="test", now=house.now)
+        create_api_token(house.portal, name=name, scope=Scope.VIEWER, actor=Actor("test"), now=house.now)
     assert caught.value.code == "api-token-name"
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from engineshed_server.domain.actors import Actor
 from engineshed_server.errors import NotAuthenticated
 from engineshed_server.services import access, engines
 from engineshed_server.services.background import Background
@@ -37,7 +38,7 @@ def test_a_revocation_comes_into_force_in_another_process(house: House, serving:
     engine = house.enrol()
     token = serving.portal.access.issue(engine.engine, lifetime_s=600, now=house.now)
     access.verify_engine(serving.portal, token, now=house.now)
-    engines.revoke_engine(house.portal, engine.engine, actor="test", now=house.now)
+    engines.revoke_engine(house.portal, engine.engine, actor=Actor("test"), now=house.now)
 
     def refused() -> bool:
         try:

@@ -4,6 +4,7 @@ import pytest
 
 from engineshed_packages.ids import derived_id
 from engineshed_packages.protocol import Attributes
+from engineshed_server.domain.actors import Actor
 from engineshed_server.errors import NotFound, Refused
 from engineshed_server.services import engines
 from tests.server.portals import House
@@ -70,7 +71,7 @@ def test_an_unknown_engine_cannot_be_revoked(house: House) -> None:
 
 
 def _revoke(house: House, engine_id: str) -> bool:
-    return engines.revoke_engine(house.portal, engine_id, actor="test", now=house.now)
+    return engines.revoke_engine(house.portal, engine_id, actor=Actor("test"), now=house.now)
 
 
 def test_an_engine_is_revoked_once(house: House) -> None:

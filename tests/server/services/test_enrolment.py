@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from engineshed_packages.enrolment import EnrolAnswer, fingerprint
+from engineshed_server.domain.actors import Actor
 from engineshed_server.errors import NotAuthenticated, Refused, ServerError, TryLater
 from engineshed_server.services import engines
 from engineshed_server.services.api_tokens import Scope, create_api_token
@@ -21,7 +22,14 @@ from tests.server.portals import House, enrol_request, make_portal
 
 
 def make_token(house: House, **changes: object) -> EnrolToken:
-    terms = {"group": "default", "uses": 1, "expires_s": 3600, "actor": "test", "now": house.now, **changes}
+    terms = {
+        "group": "default",
+        "uses": 1,
+        "expires_s": 3600,
+        "actor": Actor("test"),
+        "now": house.now,
+        **changes,
+    }
     return create_enrol_token(house.portal, **terms)  # type: ignore[arg-type]  # terms by name
 
 
@@ -97,7 +105,7 @@ def test_a_wrong_token_is_refused(house: House) -> None:
 
 
 def test_an_api_token_is_no_enrolment_token(house: House) -> None:
-    made = create_api_token(house.portal, name="x", scope=Scope.ADMIN, actor="test", now=house.now)
+    made = create_api_token(house.portal, name="x", scope=Scope.ADMIN, actor=Actor("test"), now=house.now)
     assert refusal(house, made.secret) == "enrol-token-unknown"
 
 

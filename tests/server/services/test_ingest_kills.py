@@ -205,6 +205,7 @@ KILLED_PROCESS = """
 import os, signal, sys
 from datetime import datetime
 from pathlib import Path
+from engineshed_server.domain.actors import Actor
 from engineshed_server.services.ingest import ingest_bundle
 from engineshed_server.settings import load_settings
 from engineshed_server.wiring import open_portal
@@ -216,7 +217,7 @@ def reached(name):
     if name == step:
         os.kill(os.getpid(), signal.SIGKILL)
 
-ingest_bundle(portal, Path(bundle), actor="test", now=datetime.fromisoformat(now), reached=reached)
+ingest_bundle(portal, Path(bundle), actor=Actor("test"), now=datetime.fromisoformat(now), reached=reached)
 """
 
 

@@ -10,6 +10,7 @@ from sqlalchemy import update
 
 from engineshed_packages.times import format_time
 from engineshed_server.db.models import FloorRow, RepositoryRow
+from engineshed_server.domain.actors import Actor
 from engineshed_server.errors import ServerError, TryLater
 from engineshed_server.services import engines
 from engineshed_server.services.publishing import seen_so_far
@@ -79,7 +80,7 @@ def test_a_process_starts_with_a_damaged_row_of_trust_and_readiness_names_it(hou
     start_background(other.portal).stop()
     good, text = metadata_check(other)
     assert (good, "timestamp_version" in text) == (False, True)
-    engines.revoke_engine(other.portal, engine.engine, actor="test", now=house.now)
+    engines.revoke_engine(other.portal, engine.engine, actor=Actor("test"), now=house.now)
     assert engine.engine in other.portal.snapshot.current().revoked
     other.portal.close()
 

@@ -12,6 +12,7 @@ from engineshed_packages.jsontext import MAX_INTEGER
 from engineshed_packages.orders import verify_order
 from engineshed_packages.protocol import Outcome
 from engineshed_server.db import orders
+from engineshed_server.domain.actors import Actor
 from engineshed_server.errors import Conflict, NotAuthenticated, Refused
 from engineshed_server.services import engines, fleet, reports
 from engineshed_server.services.orders import ACCEPT_WITHIN, MAX_SEQ_AHEAD, REFUSED_RESTS_FOR, claim_order
@@ -172,7 +173,7 @@ def test_an_engine_that_polls_as_another_product_or_platform_gets_no_order(offer
 def test_a_revoked_engine_gets_no_order_even_from_a_process_that_has_not_heard_of_it(offering: House) -> None:
     engine = offering.enrol()
     late = offering.reopen()
-    engines.revoke_engine(offering.portal, engine.engine, actor="test", now=offering.now)
+    engines.revoke_engine(offering.portal, engine.engine, actor=Actor("test"), now=offering.now)
     with pytest.raises(NotAuthenticated) as caught:
         fleet.answer(late.portal, engine.engine, poll=poll_of(engine.engine, now=late.now), now=late.now)
     late.portal.close()

@@ -6,6 +6,7 @@ import pytest
 
 from engineshed_packages.target import DEFAULT_CHANNEL
 from engineshed_server.db import portal as portal_rows
+from engineshed_server.domain.actors import Actor
 from engineshed_server.errors import TryLater
 from engineshed_server.services import engines
 from tests.server.portals import House
@@ -33,7 +34,7 @@ def test_another_process_sees_a_release_at_its_next_look(house: House) -> None:
 
 def test_another_process_sees_a_revocation_at_its_next_look(house: House) -> None:
     engine, other = house.enrol(), house.reopen()
-    engines.revoke_engine(house.portal, engine.engine, actor="test", now=house.now)
+    engines.revoke_engine(house.portal, engine.engine, actor=Actor("test"), now=house.now)
     other.portal.snapshot.refresh()
     assert engine.engine in other.portal.snapshot.current().revoked
     other.portal.close()
