@@ -53,7 +53,7 @@ test: check ## check, then all tests (ARGS goes to pytest)
 	$(BIN)/pytest -n $(WORKERS) $(ARGS)
 
 .PHONY: bench
-bench: $(STAMP) ## Measure memory and times; prints a table
+bench: $(STAMP) ## Measure memory, polls, downloads, ingest; prints tables (ARGS=polls: one topic)
 	@$(BIN)/python -m tests.bench $(ARGS)
 
 .PHONY: golden

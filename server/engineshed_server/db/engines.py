@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from sqlalchemy import Row, Select, insert, select, update
+from sqlalchemy import Row, Select, select, update
 from sqlalchemy.orm import Session
 
 from engineshed_server.db.guard import changed_rows
@@ -67,7 +66,7 @@ class EngineRecord:
 
 _OTHERWISE = ("engine_id", "presence", "boots")
 _RECORD = tuple(name for name in EngineRecord.__dataclass_fields__ if name not in _OTHERWISE)
-_PRESENCE = tuple(Presence.__dataclass_fields__)
+PRESENCE_COLUMNS = tuple(Presence.__dataclass_fields__)
 
 
 def _query() -> Select[EngineRow, PresenceRow]:
@@ -77,8 +76,8 @@ def _query() -> Select[EngineRow, PresenceRow]:
 def _record(found: Row[EngineRow, PresenceRow]) -> EngineRecord:
     row, outer = found
     seen: PresenceRow | None = outer  # the outer join has None for an engine that never polled
-    presence = None if seen is None else Presence(**{name: getattr(seen, name) for name in _PRESENCE})
-    boots = Boots() if seen is None else Boots.from_dict(json.loads(seen.boots))
+    presence = None if seen is None else Presence(**{name: getattr(seen, name) for name in PRESENCE_COLUMNS})
+    boots = Boots() if seen is None else Boots.from_dict(json.loads(seen.boots)).polled(seen.seen)
     values = {name: getattr(row, name) for name in _RECORD}
     return EngineRecord(engine_id=row.id, presence=presence, boots=boots, **values)
 
@@ -140,33 +139,3 @@ def set_version(session: Session, engine_id: str, *, version: str | None, at: da
         .values(version=version, version_at=at)
     )
     return changed_rows(session, statement) == 1
-
-
-def write_presences(session: Session, presences: Sequence[Presence]) -> None:
-    """Write what engines last said, one word each; an older one never replaces a newer one.
-
-    ``attributes`` None leaves the stored ones: they are sent only when they changed. Of two processes that
-    write one engine at once the later forgets a nonce of the earlier; the next polls bring it back.
-    """
-    ids = [presence.engine_id for presence in presences]
-    query = select(PresenceRow.engine_id, PresenceRow.boots).where(PresenceRow.engine_id.in_(ids))
-    known = {row.engine_id: row.boots for row in session.execute(query)}
-    for presence in presences:
-        written = known.get(presence.engine_id)
-        before = Boots() if written is None else Boots.from_dict(json.loads(written))
-        values = {name: getattr(presence, name) for name in _PRESENCE}
-        values["boots"] = json.dumps(before.after(presence.boot, now=presence.seen).to_dict())
-        if written is not None:
-            _replace_presence(session, presence, values=values)
-        elif session.get(EngineRow, presence.engine_id) is not None:
-            session.execute(insert(PresenceRow).values(**values))
-
-
-def _replace_presence(session: Session, presence: Presence, *, values: dict[str, object]) -> None:
-    kept = {name: value for name, value in values.items() if name != "attributes" or value is not None}
-    newer = (
-        update(PresenceRow)
-        .where(PresenceRow.engine_id == presence.engine_id, PresenceRow.seen < presence.seen)
-        .values(**kept)
-    )
-    session.execute(newer.execution_options(synchronize_session=False))

@@ -13,7 +13,7 @@ Whoever polls less than twice in ``REMEMBERED`` is not found out.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from engineshed_packages.jsontext import Fields, Json
@@ -62,6 +62,12 @@ class Boots:
             recent=(*others[1 - MAX_BOOTS :], Boot(nonce=nonce, first=first, last=now)),
             crossed=now if crosses else self.crossed,
         )
+
+    def polled(self, seen: datetime) -> Boots:
+        """The same, when the start that polled last did so again until *seen*."""
+        if not self.recent or self.recent[-1].last >= seen:
+            return self
+        return replace(self, recent=(*self.recent[:-1], replace(self.recent[-1], last=seen)))
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Json]) -> Boots:

@@ -19,6 +19,7 @@ from functools import partial
 from engineshed_packages.protocol import Poll
 from engineshed_server.db import engines
 from engineshed_server.db.database import Database
+from engineshed_server.db.presence import write_presences
 from engineshed_server.errors import ServerError
 from engineshed_server.services.racing import run_again_when_raced
 
@@ -120,4 +121,4 @@ class Presence:
 
 def _write(database: Database, presences: Sequence[engines.Presence]) -> None:
     with database.write() as session:
-        engines.write_presences(session, presences)
+        write_presences(session, presences)

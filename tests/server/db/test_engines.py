@@ -6,6 +6,7 @@ import pytest
 
 from engineshed_server.db import engines
 from engineshed_server.db.database import Database
+from engineshed_server.db.presence import write_presences
 from tests.server.db.rows import NOW, engine_record, presence_record
 
 LATER = NOW + timedelta(seconds=1)
@@ -28,7 +29,7 @@ def presence_in(database: Database, engine_id: str) -> engines.Presence | None:
 
 def write(database: Database, *presences: engines.Presence) -> None:
     with database.write() as session:
-        engines.write_presences(session, presences)
+        write_presences(session, presences)
 
 
 def test_an_engine_comes_back_as_it_was_written(database: Database, engine: engines.EngineRecord) -> None:

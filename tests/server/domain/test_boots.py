@@ -70,3 +70,17 @@ def test_hosts_of_one_image_are_found_out_however_many_there_are() -> None:
 def test_what_is_written_is_read_back(polls: str) -> None:
     boots = after(polls)
     assert Boots.from_dict(boots.to_dict()) == boots
+
+
+def test_a_start_that_goes_on_polling_is_the_last_one_until_then() -> None:
+    until = START + timedelta(minutes=30)
+    known = after("AB").polled(until)
+    assert [boot.last for boot in known.recent] == [START, until]
+    assert known.polled(START) == known
+
+
+def test_hosts_are_told_apart_when_only_the_changes_between_them_are_written_down() -> None:
+    known = after("A").polled(START + timedelta(minutes=5))
+    for minute, nonce in ((6, "B"), (7, "A"), (8, "B")):
+        known = known.after(nonce, now=START + timedelta(minutes=minute))
+    assert known.two_hosts

@@ -1,4 +1,4 @@
-"""The figures: memory of server and client while a large package goes through, and the size of a poll.
+"""Memory of server and client while a large package goes through, and the size of a poll.
 
 One scenario, with the real commands: a vendor's package is uploaded, ingested, downloaded and installed by an
 updater, which then idles and polls without news. Memory is the kernel's own peak, `VmHWM`, so that nothing is
@@ -7,7 +7,6 @@ missed between two looks. (`ru_maxrss` would also count what this process had wh
 
 import os
 import subprocess
-import sys
 import sysconfig
 import time
 from collections.abc import Sequence
@@ -23,41 +22,15 @@ from engineshed_server.domain.actors import Actor
 from engineshed_server.services import enrolment
 from engineshed_server.wiring import open_portal
 from tests.bench.counting_proxy import CountingProxy, Exchange
+from tests.bench.figure import MB, Figure
 from tests.server.running import RunningPortal
 from tests.server.serve.processes import wait_until
 
-KB = 1000
-MB = 1000 * KB
 LIMIT_RSS_BYTES = 150 * MB
 LIMIT_IDLE_BYTES = 60 * MB
 LIMIT_POLL_BYTES = 1000
 STEP_BYTES = 4 * 1024 * 1024
 LOOK_S = 0.02
-
-
-@dataclass(frozen=True)
-class Figure:
-    """One measured number, what it may be at most (None: no limit), and its unit for people."""
-
-    name: str
-    value: float
-    limit: float | None
-    unit: str
-
-    @property
-    def good(self) -> bool:
-        return self.limit is None or self.value <= self.limit
-
-    def line(self) -> str:
-        shown, limit = (_shown(number, self.unit) for number in (self.value, self.limit))
-        return f"{self.name:<52}{shown:>12}{limit:>14}  {'ok' if self.good else 'TOO MUCH'}"
-
-
-def _shown(number: float | None, unit: str) -> str:
-    if number is None:
-        return "-"
-    size, digits = {"MB": (MB, 1), "s": (1, 1), "B": (1, 0)}[unit]
-    return f"{number / size:.{digits}f} {unit}"
 
 
 @dataclass(frozen=True)
@@ -158,7 +131,7 @@ def _write_noise(path: Path, size_bytes: int) -> None:
             file.write(os.urandom(min(STEP_BYTES, size_bytes - offset)))
 
 
-def measure(folder: Path, size_bytes: int) -> list[Figure]:
+def measure_memory(folder: Path, size_bytes: int) -> list[Figure]:
     """Plays the scenario with a package of `size_bytes` and returns the figures."""
     here = RunningPortal(folder)
     host: Host | None = None
@@ -189,22 +162,18 @@ def _measure(here: RunningPortal, host: Host, proxy: CountingProxy, size_bytes: 
     update = host.run("update")
     idle, poll = host.idle(proxy)
     assert set(pids) <= set(here.processes()), "a process of the portal was replaced"
+    after = tree_pss_bytes(pids)
     return [
-        Figure("server: largest process, peak RSS", max(map(peak_bytes, pids)), LIMIT_RSS_BYTES, "MB"),
-        Figure("server: whole tree, PSS before the package", started, None, "MB"),
-        Figure("server: whole tree, PSS after the package", tree_pss_bytes(pids), LIMIT_RSS_BYTES, "MB"),
-        Figure("upload command: peak RSS", upload.peak_bytes, LIMIT_RSS_BYTES, "MB"),
-        Figure("upload and ingest: time", upload.seconds, None, "s"),
-        Figure("client, update: peak RSS", update.peak_bytes, LIMIT_RSS_BYTES, "MB"),
-        Figure("client, update: time", update.seconds, None, "s"),
-        Figure("client, idle: peak RSS", idle, LIMIT_IDLE_BYTES, "MB"),
-        Figure("no-news poll: request with headers", poll.request_bytes, LIMIT_POLL_BYTES, "B"),
-        Figure("no-news poll: answer with headers", poll.answer_bytes, LIMIT_POLL_BYTES, "B"),
+        Figure(
+            "server: largest process, peak RSS", max(map(peak_bytes, pids)), "MB", at_most=LIMIT_RSS_BYTES
+        ),
+        Figure("server: whole tree, PSS before the package", started, "MB"),
+        Figure("server: whole tree, PSS after the package", after, "MB", at_most=LIMIT_RSS_BYTES),
+        Figure("upload command: peak RSS", upload.peak_bytes, "MB", at_most=LIMIT_RSS_BYTES),
+        Figure("upload and ingest: time", upload.seconds, "s"),
+        Figure("client, update: peak RSS", update.peak_bytes, "MB", at_most=LIMIT_RSS_BYTES),
+        Figure("client, update: time", update.seconds, "s"),
+        Figure("client, idle: peak RSS", idle, "MB", at_most=LIMIT_IDLE_BYTES),
+        Figure("no-news poll: request with headers", poll.request_bytes, "B", at_most=LIMIT_POLL_BYTES),
+        Figure("no-news poll: answer with headers", poll.answer_bytes, "B", at_most=LIMIT_POLL_BYTES),
     ]
-
-
-def print_figures(figures: Sequence[Figure], size_bytes: int) -> None:
-    print(f"{f'package of {size_bytes / MB:.0f} MB':<52}{'measured':>12}{'at most':>14}")
-    for figure in figures:
-        print(figure.line())
-    sys.stdout.flush()
