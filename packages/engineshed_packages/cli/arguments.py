@@ -3,30 +3,21 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Mapping
-from datetime import datetime
+from collections.abc import Mapping
 
 from engineshed_packages import __version__, exits
-from engineshed_packages.cli.commands import Answer
-from engineshed_packages.errors import VersionUnreadable
-from engineshed_packages.target import DEFAULT_CHANNEL, MODES, PLATFORMS, SEVERITIES
-from engineshed_packages.versions import Version
-
-PROGRAM = "engineshed-packages"
-PASSPHRASE_VARIABLE = "ENGINESHED_KEY_PASSPHRASE_FILE"
-_CODES = (
-    exits.DONE,
-    exits.FAILED,
-    exits.USAGE,
-    exits.BAD_CONTENT,
-    exits.UNREACHABLE,
-    exits.IO_ERROR,
-    exits.TRY_LATER,
-    exits.CONFIGURATION,
+from engineshed_packages.cli.key_arguments import add_key_commands
+from engineshed_packages.cli.options import (
+    CODES,
+    PROGRAM,
+    Commands,
+    Run,
+    add_command,
+    add_keys,
+    add_repository,
+    version,
 )
-
-Run = Callable[[argparse.Namespace, datetime], Answer]
-_Commands = argparse._SubParsersAction  # argparse gives the thing no public name
+from engineshed_packages.target import DEFAULT_CHANNEL, MODES, PLATFORMS, SEVERITIES
 
 
 def build_parser(runs: Mapping[str, Run]) -> argparse.ArgumentParser:
@@ -34,14 +25,12 @@ def build_parser(runs: Mapping[str, Run]) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog=PROGRAM,
         description="Builds, signs and bundles releases of engines. The vendor's side; runs offline.",
-        epilog=f"Each command has its own --help with examples.\n\nExit codes:\n{exits.describe(_CODES)}",
+        epilog=f"Each command has its own --help with examples.\n\nExit codes:\n{exits.describe(CODES)}",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--version", action="version", version=f"{PROGRAM} {__version__}")
     top = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    keys = top.add_parser("keys", help="make the signing keys and the repository")
-    below = keys.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    _add_keys_init(below, runs["keys init"])
+    add_key_commands(top, runs)
     _add_build(top, runs["build"])
     _add_release(top, runs["release"])
     _add_bundle(top, runs["bundle"])
@@ -51,74 +40,8 @@ def build_parser(runs: Mapping[str, Run]) -> argparse.ArgumentParser:
     return parser
 
 
-def _add(
-    to: _Commands[argparse.ArgumentParser], name: str, run: Run, *, summary: str, more: str, examples: str
-) -> argparse.ArgumentParser:
-    """Add the command *name* with the options all commands have."""
-    indented = "\n".join(f"  {PROGRAM} {line}" for line in examples.splitlines())
-    parser = to.add_parser(
-        name,
-        help=summary,
-        description=f"{summary[0].upper()}{summary[1:]}.\n\n{more}",
-        epilog=f"Examples:\n{indented}\n\nExit codes:\n{exits.describe(_CODES)}",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.add_argument("--json", action="store_true", help="print the data as JSON")
-    parser.add_argument("-q", "--quiet", action="store_true", help="no talk on stderr but errors")
-    parser.add_argument("-v", "--verbose", action="store_true", help="log on stderr what is done")
-    parser.set_defaults(run=run)
-    return parser
-
-
-def _add_repository(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--repository", default="repository", metavar="DIR", help="the TUF repository (%(default)s)"
-    )
-
-
-def _add_keys(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--keys", default="keys", metavar="DIR", help="folder of the signing keys (%(default)s)"
-    )
-    parser.add_argument(
-        "--passphrase-file",
-        metavar="FILE",
-        help=f"holds the passphrase of the keys; else ${PASSPHRASE_VARIABLE}, else it is asked for",
-    )
-
-
-def _add_keys_init(to: _Commands[argparse.ArgumentParser], run: Run) -> None:
-    parser = _add(
-        to,
-        "init",
-        run,
-        summary="make all keys and a new repository, and write the root to hand out",
-        more="Once per vendor. The keys are encrypted with one passphrase of at least 12 characters.\n"
-        "Afterwards take root-… and targets to an offline place; daily work needs online and product-….",
-        examples="keys init --product sample-engine\n"
-        "keys init --product sample-engine --root-keys 1 --threshold 1 --passphrase-file pass.txt",
-    )
-    parser.add_argument(
-        "--product", action="append", required=True, metavar="NAME", help="a product to release; repeatable"
-    )
-    parser.add_argument(
-        "--root-keys", type=int, default=3, metavar="N", help="number of root keys (%(default)s)"
-    )
-    parser.add_argument(
-        "--threshold", type=int, default=2, metavar="N", help="root keys that must sign a root (%(default)s)"
-    )
-    parser.add_argument(
-        "--root-out",
-        default="root.json",
-        metavar="FILE",
-        help="where to write the root to hand out (%(default)s)",
-    )
-    _add_repository(parser)
-    _add_keys(parser)
-
-
-def _add_build(to: _Commands[argparse.ArgumentParser], run: Run) -> None:
-    parser = _add(
+def _add_build(to: Commands[argparse.ArgumentParser], run: Run) -> None:
+    parser = add_command(
         to,
         "build",
         run,
@@ -129,22 +52,15 @@ def _add_build(to: _Commands[argparse.ArgumentParser], run: Run) -> None:
         "build engine --version 3.4.0",
     )
     parser.add_argument("sources", nargs="+", metavar="SOURCE", help="folder with the engine's files")
-    parser.add_argument("--version", required=True, type=_version, help="the version of the release")
+    parser.add_argument("--version", required=True, type=version, help="the version of the release")
     parser.add_argument("--platform", default="any", choices=PLATFORMS, help="where it runs (%(default)s)")
     parser.add_argument(
         "--output", default=".", metavar="DIR", help="where the package is written (%(default)s)"
     )
 
 
-def _version(text: str) -> str:
-    try:
-        return Version.parse(text).text
-    except VersionUnreadable as err:
-        raise argparse.ArgumentTypeError(err.message) from err
-
-
-def _add_release(to: _Commands[argparse.ArgumentParser], run: Run) -> None:
-    parser = _add(
+def _add_release(to: Commands[argparse.ArgumentParser], run: Run) -> None:
+    parser = add_command(
         to,
         "release",
         run,
@@ -166,18 +82,18 @@ def _add_release(to: _Commands[argparse.ArgumentParser], run: Run) -> None:
     parser.add_argument(
         "--min-version",
         metavar="VERSION",
-        type=_version,
+        type=version,
         help="an engine must be there before it takes this one",
     )
-    parser.add_argument("--floor", metavar="VERSION", type=_version, help="nothing below is ordered any more")
+    parser.add_argument("--floor", metavar="VERSION", type=version, help="nothing below is ordered any more")
     parser.add_argument("--message", default="", help="one line for the admins, at most 500 characters")
     parser.add_argument("--notes", metavar="FILE", help="JSON file with notes and messages per language")
-    _add_repository(parser)
-    _add_keys(parser)
+    add_repository(parser)
+    add_keys(parser)
 
 
-def _add_bundle(to: _Commands[argparse.ArgumentParser], run: Run) -> None:
-    parser = _add(
+def _add_bundle(to: Commands[argparse.ArgumentParser], run: Run) -> None:
+    parser = add_command(
         to,
         "bundle",
         run,
@@ -187,18 +103,18 @@ def _add_bundle(to: _Commands[argparse.ArgumentParser], run: Run) -> None:
         "bundle sample-engine 3.4.0 --platform linux-x86_64 --output 3.4.0.zip",
     )
     parser.add_argument("product", metavar="PRODUCT")
-    parser.add_argument("version", metavar="VERSION", type=_version)
+    parser.add_argument("version", metavar="VERSION", type=version)
     parser.add_argument(
         "--platform", action="append", default=[], choices=PLATFORMS, help="only this one; repeatable (all)"
     )
     parser.add_argument(
         "--output", default=".", metavar="PATH", help="file, or folder to name it in (%(default)s)"
     )
-    _add_repository(parser)
+    add_repository(parser)
 
 
-def _add_inspect(to: _Commands[argparse.ArgumentParser], run: Run) -> None:
-    parser = _add(
+def _add_inspect(to: Commands[argparse.ArgumentParser], run: Run) -> None:
+    parser = add_command(
         to,
         "inspect",
         run,
@@ -210,8 +126,8 @@ def _add_inspect(to: _Commands[argparse.ArgumentParser], run: Run) -> None:
     parser.add_argument("file", metavar="FILE")
 
 
-def _add_verify(to: _Commands[argparse.ArgumentParser], run: Run) -> None:
-    parser = _add(
+def _add_verify(to: Commands[argparse.ArgumentParser], run: Run) -> None:
+    parser = add_command(
         to,
         "verify",
         run,
@@ -223,8 +139,8 @@ def _add_verify(to: _Commands[argparse.ArgumentParser], run: Run) -> None:
     parser.add_argument("--root", required=True, metavar="FILE", help="the root.json the vendor handed out")
 
 
-def _add_refresh(to: _Commands[argparse.ArgumentParser], run: Run) -> None:
-    parser = _add(
+def _add_refresh(to: Commands[argparse.ArgumentParser], run: Run) -> None:
+    parser = add_command(
         to,
         "refresh",
         run,
@@ -236,5 +152,5 @@ def _add_refresh(to: _Commands[argparse.ArgumentParser], run: Run) -> None:
     parser.add_argument(
         "--role", action="append", default=[], metavar="NAME", help="sign this role too; repeatable"
     )
-    _add_repository(parser)
-    _add_keys(parser)
+    add_repository(parser)
+    add_keys(parser)

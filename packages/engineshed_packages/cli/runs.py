@@ -1,0 +1,72 @@
+"""From the arguments of a command to its function: releases. Nothing is decided here."""
+
+from __future__ import annotations
+
+import argparse
+from datetime import datetime
+from pathlib import Path
+
+from engineshed_packages.cli import commands, inspecting
+from engineshed_packages.cli.answers import Answer
+from engineshed_packages.cli.passphrase import ask, open_keys
+from engineshed_packages.repository import Repository
+from engineshed_packages.repository.releases import ReleaseTerms
+from engineshed_packages.versions import Version
+
+
+def run_build(arguments: argparse.Namespace, _: datetime) -> Answer:
+    """``build``."""
+    return commands.build(
+        [Path(source) for source in arguments.sources],
+        version=arguments.version,
+        platform=arguments.platform,
+        output=Path(arguments.output),
+    )
+
+
+def run_release(arguments: argparse.Namespace, now: datetime) -> Answer:
+    """``release``."""
+    terms = ReleaseTerms(
+        channel=arguments.channel,
+        severity=arguments.severity,
+        mode=arguments.mode,
+        min_version=_version_or_none(arguments.min_version),
+        floor=_version_or_none(arguments.floor),
+        message=arguments.message,
+        notes=None if arguments.notes is None else Path(arguments.notes),
+    )
+    repository = Repository(Path(arguments.repository))
+    packages = [Path(package) for package in arguments.packages]
+    return commands.release(repository, open_keys(arguments, ask), packages, terms, now=now)
+
+
+def _version_or_none(text: str | None) -> Version | None:
+    return None if text is None else Version.parse(text)
+
+
+def run_bundle(arguments: argparse.Namespace, now: datetime) -> Answer:
+    """``bundle``."""
+    return commands.bundle(
+        Repository(Path(arguments.repository)),
+        arguments.product,
+        arguments.version,
+        platforms=arguments.platform,
+        output=Path(arguments.output),
+        now=now,
+    )
+
+
+def run_inspect(arguments: argparse.Namespace, _: datetime) -> Answer:
+    """``inspect``."""
+    return inspecting.inspect(Path(arguments.file))
+
+
+def run_verify(arguments: argparse.Namespace, now: datetime) -> Answer:
+    """``verify``."""
+    return inspecting.verify(Path(arguments.path), root_file=Path(arguments.root), now=now)
+
+
+def run_refresh(arguments: argparse.Namespace, now: datetime) -> Answer:
+    """``refresh``."""
+    repository = Repository(Path(arguments.repository))
+    return commands.refresh_repository(repository, open_keys(arguments, ask), roles=arguments.role, now=now)
