@@ -15,7 +15,7 @@ from werkzeug.exceptions import HTTPException
 from engineshed_server import problems
 from engineshed_server.api import bundles, engines, health, operators, repository
 from engineshed_server.api.bodies import end_connection_if_unread
-from engineshed_server.api.context import attach_portal, problem_answer
+from engineshed_server.api.context import attach_portal, client_address, problem_answer
 from engineshed_server.api.request_ids import HEADER, begin_request, end_request, request_id
 from engineshed_server.services.portal import Portal
 
@@ -58,7 +58,7 @@ def _finish(answer: Response) -> Response:
             "path": request.path,
             "status": answer.status_code,
             "ms": round((time.monotonic() - g.started_s) * 1000),
-            "address": request.remote_addr,
+            "address": client_address(),
             **({} if g.get("problem") is None else {"code": g.problem}),
         },
     )

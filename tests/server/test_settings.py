@@ -189,3 +189,29 @@ def test_only_a_secret_may_come_from_a_file(tmp_path: Path) -> None:
     with pytest.raises(SettingsRefused) as caught:
         load_settings(None, {"ENGINESHED_WEB_WORKERS_FILE": str(tmp_path)})
     assert "ENGINESHED_WEB_WORKERS_FILE names no setting" in caught.value.message
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("", ""),
+        ("127.0.0.1", "127.0.0.1/32"),
+        ("127.0.0.1,::1  10.20.0.0/16", "127.0.0.1/32, ::1/128, 10.20.0.0/16"),
+    ],
+)
+def test_networks_are_listed_in_one_text(text: str, shown: str, tmp_path: Path) -> None:
+    settings = load(folder=tmp_path, web__proxies=text)
+    assert line(settings, "web.proxies")[0] == shown
+    assert ", ".join(map(str, settings.proxies)) == shown
+
+
+@pytest.mark.parametrize("text", ["everybody", "*", "10.0.0.5/8", "127.0.0.1/33", "1.2.3", "::1, host"])
+def test_a_network_that_cannot_be_read_is_a_fault(text: str, tmp_path: Path) -> None:
+    with pytest.raises(SettingsRefused, match=r"web\.proxies"):
+        load(folder=tmp_path, web__proxies=text)
+
+
+def test_a_network_is_added_to_the_fault_in_short(tmp_path: Path) -> None:
+    with pytest.raises(SettingsRefused) as caught:
+        load(folder=tmp_path, web__proxies=" ".join(f"10.0.0.{number}" for number in range(65)))
+    assert "at most 64 networks" in caught.value.message

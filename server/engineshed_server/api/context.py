@@ -14,6 +14,7 @@ from flask import Flask, Response, current_app, request
 
 from engineshed_packages.jsontext import Json, write_compact
 from engineshed_server import problems
+from engineshed_server.api.forwarded import HEADER, client_of
 from engineshed_server.api.request_ids import request_id
 from engineshed_server.domain.actors import Actor
 from engineshed_server.errors import Refused
@@ -41,8 +42,11 @@ def now() -> datetime:
 
 
 def client_address() -> str:
-    """The network address the request came from."""
-    return request.remote_addr or ""
+    """The network address of the client: of its connection, or as one of ``web.proxies`` tells it."""
+    peer, proxies = request.remote_addr or "", portal().settings.proxies
+    if not proxies:
+        return peer
+    return client_of(peer, request.headers.get(HEADER), proxies=proxies)
 
 
 def actor_of(token: ApiToken) -> Actor:

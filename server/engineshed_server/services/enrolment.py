@@ -5,10 +5,9 @@ counted per address in the database, so that all processes count together, and c
 wrong answers wait: a good token joins at once from any address. Its 160 bits cannot be guessed, however
 often one tries; the waits are there to bound the load and the audit of one who tries all the same.
 
-The address is that of the connection. Behind a web server in front of the portal it is that server's, for
-every host alike: who guesses there delays the wrong answers to all, and nobody's joining. A forwarded
-address must not simply be believed, anyone can write one; it needs a setting that names the servers in
-front, which does not exist yet.
+The address is that of the connection, or behind web servers that ``web.proxies`` names the one they tell.
+Behind others every host has the same address: who guesses there delays the wrong answers to all, and
+nobody's joining.
 """
 
 from __future__ import annotations

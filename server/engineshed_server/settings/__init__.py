@@ -15,6 +15,7 @@ from pathlib import Path
 
 from engineshed_server.errors import SettingsRefused
 from engineshed_server.settings.fields import ENV_PREFIX, FIELDS, HIDDEN, Field, Value
+from engineshed_server.settings.networks import Network, parse_networks
 
 __all__ = ["FIELDS", "Field", "SettingLine", "Settings", "load_settings"]
 
@@ -38,6 +39,7 @@ class Settings:
 
     Attributes:
         data_dir: absolute. ca_file: None when the system's CAs are meant.
+        proxies: networks of the web servers in front.
         database_url: always names the driver; may hold a password.
         lines: every setting for people, secrets hidden.
     """
@@ -49,6 +51,7 @@ class Settings:
     bind: str
     workers: int
     threads: int
+    proxies: tuple[Network, ...]
     database_url: str
     upload_bytes: int
     json_bytes: int
@@ -104,6 +107,7 @@ def _build(values: Mapping[str, Value], origins: Mapping[str, str]) -> Settings:
         bind=str(values["web.bind"]),
         workers=int(values["web.workers"]),
         threads=int(values["web.threads"]),
+        proxies=parse_networks(str(values["web.proxies"])),
         database_url=url,
         upload_bytes=int(values["limits.upload_bytes"]),
         json_bytes=int(values["limits.json_bytes"]),

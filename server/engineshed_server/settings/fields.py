@@ -10,6 +10,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
+from engineshed_server.settings.networks import parse_networks
+
 ENV_PREFIX = "ENGINESHED_"
 HIDDEN = "(hidden)"
 
@@ -90,6 +92,10 @@ def _bind(value: Value) -> Value:
     return str(value)
 
 
+def _networks(value: Value) -> Value:
+    return ", ".join(map(str, parse_networks(str(value))))
+
+
 def _level(value: Value) -> Value:
     if str(value).lower() not in ("debug", "info", "warning", "error"):
         raise ValueError("debug, info, warning or error")
@@ -147,6 +153,12 @@ FIELDS: tuple[Field, ...] = (
     Field(name="web.bind", default="127.0.0.1:8080", check=_bind, about="where the web server listens"),
     Field(name="web.workers", default=2, check=_whole(1, 64), about="web server processes"),
     Field(name="web.threads", default=8, check=_whole(1, 256), about="threads per web server process"),
+    Field(
+        name="web.proxies",
+        default="",
+        check=_networks,
+        about="addresses of the web servers in front, whose X-Forwarded-For is believed; empty: none",
+    ),
     Field(
         name="database.url",
         default="",

@@ -1,6 +1,7 @@
 """A portal of its own for each test, and a client that talks to its application in this process."""
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -113,11 +114,18 @@ def vendor(tmp_path: Path) -> Vendor:
     return Vendor(tmp_path)
 
 
-@pytest.fixture
-def here(tmp_path: Path, vendor: Vendor) -> Iterator[PortalUnderTest]:
-    settings = make_settings(tmp_path / "data")
+@contextmanager
+def portal_under_test(folder: Path, vendor: Vendor, **flags: str | int) -> Iterator[PortalUnderTest]:
+    """A portal in `folder`, with settings as `make_settings` takes them."""
+    settings = make_settings(folder / "data", **flags)
     initialise(settings, root=vendor.root, now=datetime.now(UTC))
     portal = open_portal(settings)
     with create_app(portal).test_client() as http:
         yield PortalUnderTest(portal, vendor, http)
     portal.close()
+
+
+@pytest.fixture
+def here(tmp_path: Path, vendor: Vendor) -> Iterator[PortalUnderTest]:
+    with portal_under_test(tmp_path, vendor) as made:
+        yield made
