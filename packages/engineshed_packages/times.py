@@ -36,6 +36,6 @@ def parse_time(text: object) -> datetime:
             "time-unreadable", f"found {str(text)[:40]!r}, expected a UTC time such as 2026-11-22T08:00:00Z"
         )
     try:
-        return datetime.strptime(text[:19].upper(), "%Y-%m-%dT%H:%M:%S").replace(tzinfo=UTC)
+        return datetime.fromisoformat(text[:19].upper()).replace(tzinfo=UTC)
     except ValueError as err:
         raise ProtocolRefused("time-unreadable", f"{text!r} is no existing date and time") from err

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
-from functools import total_ordering
+from functools import lru_cache, total_ordering
 
 from packaging.version import InvalidVersion
 from packaging.version import Version as _Pep440
@@ -53,7 +53,7 @@ class Version:
 
     def __post_init__(self) -> None:
         # A frozen dataclass with slots has no other way to keep a derived value.
-        object.__setattr__(self, "sort_key", _sort_key(_read(self.text)))
+        object.__setattr__(self, "sort_key", _sort_key_of(self.text))
 
     @classmethod
     def parse(cls, text: object) -> Version:
@@ -89,6 +89,11 @@ def _unreadable(found: object) -> VersionUnreadable:
         f"{str(found)[:80]!r} is no version that can be ordered: expected at most {MAX_VERSION_CHARS} ASCII "
         "characters such as 3.4.0, 3.4.0rc1 or 3.4.0.post1, without white space and without a +local part",
     )
+
+
+@lru_cache(maxsize=1024)  # a fleet has few versions, and every poll names one
+def _sort_key_of(text: str) -> str:
+    return _sort_key(_read(text))
 
 
 def _read(text: str) -> _Pep440:

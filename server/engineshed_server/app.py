@@ -16,6 +16,7 @@ from engineshed_server import problems
 from engineshed_server.api import bundles, engines, health, operators, repository
 from engineshed_server.api.bodies import end_connection_if_unread
 from engineshed_server.api.context import attach_portal, client_address, problem_answer
+from engineshed_server.api.poll_lane import PollLane
 from engineshed_server.api.request_ids import HEADER, begin_request, end_request, request_id
 from engineshed_server.services.portal import Portal
 
@@ -38,6 +39,7 @@ def create_app(portal: Portal) -> Flask:
     app.after_request(_finish)
     app.teardown_request(_end)
     app.register_error_handler(Exception, _answer_error)
+    app.wsgi_app = PollLane(portal, app.wsgi_app)  # type: ignore[method-assign]  # as Flask's manual says
     return app
 
 

@@ -27,7 +27,7 @@ from engineshed_server.errors import Refused, TooLarge, TryLater
 
 MAX_LENGTH_DIGITS = 18
 LEFTOVER_S = 24 * 3600  # an upload cut by a killed process; none that goes on is ever this long unwritten
-_READ = "engineshed.body_read"  # in the WSGI environment, once nothing of the body is left
+BODY_READ = "engineshed.body_read"  # in the WSGI environment, once nothing of the body is left
 _DISK_FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
 
@@ -58,7 +58,7 @@ def read_json_body(request: Request, *, max_bytes: int) -> bytes:
         data = _input(request).read(length)
     if len(data) != length:
         raise _truncated(len(data), length)
-    request.environ[_READ] = True
+    request.environ[BODY_READ] = True
     return data
 
 
@@ -88,7 +88,7 @@ def received_file(request: Request, folder: Path, *, max_bytes: int) -> Iterator
     try:
         with _disk_errors(), _patience(request):
             digests = _write_stream(request, path, length)
-            request.environ[_READ] = True
+            request.environ[BODY_READ] = True
         yield ReceivedFile(path=path, digests=digests)
     finally:
         path.unlink(missing_ok=True)
@@ -177,7 +177,7 @@ def end_connection_if_unread(request: Request) -> None:
     connection = _connection(request)
     if connection is None or not (announced or "Transfer-Encoding" in request.headers):
         return
-    if not request.environ.get(_READ, False):
+    if not request.environ.get(BODY_READ, False):
         connection.close_after_answer()
 
 

@@ -33,25 +33,18 @@ def answer(portal: Portal, engine_id: str, *, poll: Poll, now: datetime) -> Poll
         NotAllowed: code ``engine-mismatch``: the poll is another engine's.
         NotAuthenticated, Conflict, TryLater: as ``claim_order``, only when there is something new.
     """
-    if poll.engine != engine_id:
-        raise NotAllowed("engine-mismatch", f"the token is of engine {engine_id}, the poll of {poll.engine}")
-    portal.presence.note(poll, now=now)
+    quiet = answer_without_news(portal, engine_id, poll=poll, now=now)
+    if quiet is not None:
+        return quiet
     snapshot = portal.snapshot.current()
-    facts = EngineFacts(
-        product=poll.product,
-        platform=poll.platform,
-        version=poll.version,
-        channel=snapshot.channel_of(engine_id),
-        skipped=poll.skipped,
-    )
-    decision = decide(facts, snapshot.candidates_of(poll.product), now=now)
-    if decision.target is None:
-        return _say(portal, snapshot, code=decision.code, text=decision.text, now=now)
+    facts = _facts(snapshot, engine_id, poll=poll)
+    decision = snapshot.decide(facts, now=now)
     if poll.attempt is not None:
         decision = _keep_to_the_attempt(
             portal, facts, snapshot=snapshot, newest=decision, engine_id=engine_id, now=now
         )
-    assert decision.target is not None
+    if decision.target is None:  # what was new has gone in this moment
+        return _say(portal, snapshot, code=decision.code, text=decision.text, now=now)
     claim = claim_order(portal, poll, target=decision.target, now=now)
     if claim.envelope is None:
         text = f"{decision.text}, but the engine refused that order ({claim.refused}): it rests for an hour"
@@ -64,6 +57,32 @@ def answer(portal: Portal, engine_id: str, *, poll: Poll, now: datetime) -> Poll
         poll_s=said.poll_s,
         timestamp_version=said.timestamp_version,
         order=claim.envelope,
+    )
+
+
+def answer_without_news(portal: Portal, engine_id: str, *, poll: Poll, now: datetime) -> PollAnswer | None:
+    """Answer the poll from memory when there is nothing to do; None when there is: ``answer`` knows what.
+
+    Raises:
+        NotAllowed: code ``engine-mismatch``: the poll is another engine's.
+    """
+    if poll.engine != engine_id:
+        raise NotAllowed("engine-mismatch", f"the token is of engine {engine_id}, the poll of {poll.engine}")
+    portal.presence.note(poll, now=now)
+    snapshot = portal.snapshot.current()
+    decision = snapshot.decide(_facts(snapshot, engine_id, poll=poll), now=now)
+    if decision.target is not None:
+        return None
+    return _say(portal, snapshot, code=decision.code, text=decision.text, now=now)
+
+
+def _facts(snapshot: Snapshot, engine_id: str, *, poll: Poll) -> EngineFacts:
+    return EngineFacts(
+        product=poll.product,
+        platform=poll.platform,
+        version=poll.version,
+        channel=snapshot.channel_of(engine_id),
+        skipped=poll.skipped,
     )
 
 

@@ -15,17 +15,23 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from typing import TypeAlias
 
 from engineshed_packages.metadata import NotesFile
 from engineshed_packages.target import DEFAULT_CHANNEL, Target
 from engineshed_server.db import engines, portal, releases, trust
 from engineshed_server.db.database import Database, Session
-from engineshed_server.domain.decide import Candidate
+from engineshed_server.domain.decide import Candidate, Decision, EngineFacts, decide
 from engineshed_server.errors import TryLater
 
 logger = logging.getLogger(__name__)
 
+MAX_DECIDED = 10_000  # a fleet differs in product, platform, version and channel; a flood of lies, in all
 _NEVER = datetime.max.replace(tzinfo=UTC)
+
+
+# An engine, the spelling of its version, and whether the vendor's metadata has expired.
+_Asked: TypeAlias = tuple[EngineFacts, str | None, bool]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,6 +56,24 @@ class Snapshot:
     revoked: frozenset[str] = frozenset()
     channels: Mapping[str, str] = field(default_factory=dict)
     faults: tuple[str, ...] = ()
+    _decided: dict[tuple[EngineFacts, str | None, bool], Decision] = field(
+        default_factory=dict, compare=False
+    )
+
+    def decide(self, engine: EngineFacts, *, now: datetime) -> Decision:
+        """What *engine* should do at *now*: the rule's word, remembered for all of which the same is known.
+
+        Of the clock the rule asks only whether the vendor's metadata has expired.
+        """
+        expired = self.metadata_expires is not None and now >= self.metadata_expires
+        # Equal versions may be spelled otherwise, and the text names them.
+        key = (engine, None if engine.version is None else engine.version.text, expired)
+        known = self._decided.get(key)
+        if known is None:
+            known = decide(engine, self.candidates_of(engine.product), now=now)
+            if len(self._decided) < MAX_DECIDED:
+                self._decided[key] = known
+        return known
 
     def candidates_of(self, product: str) -> tuple[Candidate, ...]:
         """All candidates of *product*."""

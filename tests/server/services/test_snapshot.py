@@ -1,12 +1,15 @@
 from __future__ import annotations
 
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
 from engineshed_packages.target import DEFAULT_CHANNEL
+from engineshed_packages.versions import Version
 from engineshed_server.db import portal as portal_rows
 from engineshed_server.domain.actors import Actor
+from engineshed_server.domain.decide import EngineFacts
 from engineshed_server.errors import TryLater
 from engineshed_server.services import engines
 from tests.server.portals import House
@@ -69,3 +72,37 @@ def test_a_snapshot_stays_as_it_was_while_the_database_is_away(house: House, tmp
     assert house.portal.snapshot.current() is before
     database.rmdir()
     (tmp_path / "away").rename(database)
+
+
+def test_a_remembered_decision_ends_with_the_vendors_metadata(house: House) -> None:
+    house.publish("1.0.0")
+    snapshot = house.portal.snapshot.current()
+    assert snapshot.metadata_expires is not None
+    engine = EngineFacts(
+        product=PRODUCT, platform="linux-x86_64", version=Version.parse("0.9"), channel=DEFAULT_CHANNEL
+    )
+    before, after = snapshot.metadata_expires - timedelta(seconds=1), snapshot.metadata_expires
+    assert [snapshot.decide(engine, now=now).code for now in (before, before, after, before)] == [
+        "offer",
+        "offer",
+        "nothing-fits",
+        "offer",
+    ]
+
+
+def test_a_remembered_decision_keeps_each_spelling_of_a_version(house: House) -> None:
+    house.publish("1.0.0")
+    snapshot = house.portal.snapshot.current()
+    said = [
+        snapshot.decide(
+            EngineFacts(
+                product=PRODUCT,
+                platform="linux-x86_64",
+                version=Version.parse(text),
+                channel=DEFAULT_CHANNEL,
+            ),
+            now=house.now,
+        ).text
+        for text in ("1.0.0", "1.0")
+    ]
+    assert said == [f"{PRODUCT} {text} is the newest for this engine" for text in ("1.0.0", "1.0")]
