@@ -20,7 +20,7 @@ from engineshed_server import problems
 
 SERVER = Path(engineshed_server.__file__).parent
 FORMAT = Path(engineshed_packages.__file__).parent
-SERVER_FOLDERS = ("api", "db", "services", "storage")
+SERVER_FOLDERS = ("api", "db", "domain", "services", "storage")
 # What of the format reads the bodies of requests, or a bundle.
 FORMAT_MODULES = (
     *("archive/__init__", "archive/directory", "archive/end", "archive/names", "bundle", "enrolment", "ids"),
@@ -32,18 +32,13 @@ FORMAT_MODULES = (
 BODIES = ("enrolment", "token request", "poll", "attributes", "tags", "skipped", "report", "step")
 
 _COMMAND = "from a command, not over HTTP"
-_OPERATOR = "asked for by operators, see the API"
 _VIEW = "such a target is left out of the verified view"
 _UPDATER = "read by the updater, not by the portal"
 NOT_SENT: dict[str, str] = {
     "404 api-token-unknown": _COMMAND,
     "404 blob-name": "only digests out of verified metadata are asked for",
-    "404 engine-unknown": _OPERATOR,
-    "404 release-unknown": _OPERATOR,
-    "400 parameter-unreadable": _OPERATOR,
     "422 api-token-name": _COMMAND,
     "422 enrol-token-terms": _COMMAND,
-    "422 page-limit": _OPERATOR,
     "500 bytes-damaged": "told as internal-error",
     "500 database-damaged": _COMMAND,
     "500 database-unreadable": _COMMAND,

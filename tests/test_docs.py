@@ -52,10 +52,11 @@ def test_every_code_by_which_an_order_is_refused_is_documented() -> None:
     assert {code for code in codes if f"`{code}`" not in text_of("docs/protocol.md")} == set()
 
 
-def told_in_protocol() -> set[str]:
-    """``<status> <code>`` of every table of errors in the document: a status counts until the next."""
+def told_in_documents() -> set[str]:
+    """``<status> <code>`` of every table of errors in both documents: a status counts until the next."""
     told: set[str] = set()
-    for row in re.findall(r"^\| (\d{3} `.*?) \|", text_of("docs/protocol.md"), re.MULTILINE):
+    both = text_of("docs/protocol.md") + text_of("docs/api.md")
+    for row in re.findall(r"^\| (\d{3} `.*?) \|", both, re.MULTILINE):
         status = ""
         for number, code in re.findall(r"(\d{3})|`([a-z0-9-]+)`", row):
             status = number or status
@@ -64,17 +65,17 @@ def told_in_protocol() -> set[str]:
 
 
 def test_every_code_the_portal_sends_is_documented_with_its_status() -> None:
-    assert sent_by_server() - told_in_protocol() - set(NOT_SENT) == set()
+    assert sent_by_server() - told_in_documents() - set(NOT_SENT) == set()
 
 
 def test_every_code_with_which_the_portal_refuses_what_it_reads_is_documented() -> None:
-    codes = {entry.partition(" ")[2] for entry in told_in_protocol()}
+    codes = {entry.partition(" ")[2] for entry in told_in_documents()}
     assert set(sent_by_format()) - codes - set(NOT_SENT) == set()
 
 
 def test_no_code_and_no_status_is_documented_that_the_portal_does_not_send() -> None:
     of_format = {f"{status} {code}" for code, found in sent_by_format().items() for status in found}
-    assert told_in_protocol() - sent_by_server() - of_format == set()
+    assert told_in_documents() - sent_by_server() - of_format == set()
 
 
 @pytest.mark.parametrize(

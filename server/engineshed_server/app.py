@@ -13,7 +13,7 @@ from flask import Flask, Response, g, request
 from werkzeug.exceptions import HTTPException
 
 from engineshed_server import problems
-from engineshed_server.api import bundles, engines, health, operators, repository
+from engineshed_server.api import engines, health, openapi, operators, repository
 from engineshed_server.api.bodies import end_connection_if_unread
 from engineshed_server.api.context import attach_portal, client_address, problem_answer
 from engineshed_server.api.poll_lane import PollLane
@@ -23,7 +23,7 @@ from engineshed_server.services.portal import Portal
 logger = logging.getLogger(__name__)
 
 # Asked for so often that only their failures are worth a line.
-QUIET_ENDPOINTS = frozenset({"engines.poll", "health.healthz", "health.readyz"})
+QUIET_ENDPOINTS = frozenset({"protocol.poll", "health.healthz", "health.readyz"})
 
 
 def create_app(portal: Portal) -> Flask:
@@ -33,8 +33,10 @@ def create_app(portal: Portal) -> Flask:
     app.url_map.strict_slashes = False
     app.url_map.merge_slashes = False  # a redirect would lose the body of a PUT
     attach_portal(app, portal)
-    for routes in (bundles.routes, engines.routes, health.routes, operators.routes, repository.routes):
+    openapi.add_converters(app.url_map)
+    for routes in (health.routes, repository.routes):
         app.register_blueprint(routes)
+    openapi.register_documented(app, (engines.routes, *operators.ROUTES))
     app.before_request(_begin)
     app.after_request(_finish)
     app.teardown_request(_end)

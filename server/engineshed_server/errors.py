@@ -10,7 +10,9 @@ given to the branches in ``problems`` and nowhere else; exit codes in ``cli``.
     ├── NotAllowed         who is asking is known, and may not do this
     ├── NotFound           the named thing does not exist
     ├── Conflict           it contradicts what is already there
+    │   └── Outdated           what is to be edited was changed since it was read
     ├── TryLater           busy, throttled, out of space or the database is away: wait, then retry
+    │   ├── Throttled          too much of it lately from this source: slow down
     │   └── Raced              another transaction took the same row first: run the use case again
     ├── SettingsRefused    the configuration has faults, all of them listed
     └── SetupRefused       the data folder is absent, incomplete or already in use
@@ -62,6 +64,10 @@ class Conflict(ServerError):
     """The request contradicts what is already there."""
 
 
+class Outdated(Conflict):
+    """What is to be edited was changed since it was read."""
+
+
 class TryLater(ServerError):
     """The same request may succeed later.
 
@@ -72,6 +78,10 @@ class TryLater(ServerError):
     def __init__(self, code: str, message: str, *, retry_after_s: int = 5) -> None:
         super().__init__(code, message)
         self.retry_after_s = retry_after_s
+
+
+class Throttled(TryLater):
+    """Too much of it came from this source lately."""
 
 
 class Raced(TryLater):

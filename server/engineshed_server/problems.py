@@ -25,8 +25,10 @@ from engineshed_server.errors import (
     NotAllowed,
     NotAuthenticated,
     NotFound,
+    Outdated,
     Refused,
     ServerError,
+    Throttled,
     TooLarge,
     TryLater,
 )
@@ -42,7 +44,9 @@ STATUS_BY_BRANCH: tuple[tuple[type[Exception], HTTPStatus], ...] = (
     (NotAuthenticated, HTTPStatus.UNAUTHORIZED),
     (NotAllowed, HTTPStatus.FORBIDDEN),
     (NotFound, HTTPStatus.NOT_FOUND),
+    (Outdated, HTTPStatus.PRECONDITION_FAILED),
     (Conflict, HTTPStatus.CONFLICT),
+    (Throttled, HTTPStatus.TOO_MANY_REQUESTS),
     (TryLater, HTTPStatus.SERVICE_UNAVAILABLE),
     # The routes read bodies with the format's own classes: what they cannot read is a bad request.
     (PackagesError, HTTPStatus.BAD_REQUEST),
@@ -55,18 +59,38 @@ STATUS_BY_CODE: Mapping[str, HTTPStatus] = MappingProxyType(
         "body-slow": HTTPStatus.REQUEST_TIMEOUT,
         "disk-full": HTTPStatus.INSUFFICIENT_STORAGE,
         "encoding-not-supported": HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
-        "enrol-delayed": HTTPStatus.TOO_MANY_REQUESTS,
+        "if-match-missing": HTTPStatus.PRECONDITION_REQUIRED,
         "json-too-large": HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
         "length-required": HTTPStatus.LENGTH_REQUIRED,
         "length-unreadable": HTTPStatus.BAD_REQUEST,
         "media-type-not-supported": HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
-        "name-refused": HTTPStatus.BAD_REQUEST,
         "parameter-unknown": HTTPStatus.BAD_REQUEST,
         "parameter-unreadable": HTTPStatus.BAD_REQUEST,
-        "reports-too-many": HTTPStatus.TOO_MANY_REQUESTS,
         "seq-implausible": HTTPStatus.BAD_REQUEST,
     }
 )
+
+# With which statuses requests are refused by what they are, for the document of the API.
+OF_ANY_REQUEST = frozenset(
+    {
+        HTTPStatus.BAD_REQUEST,
+        HTTPStatus.REQUEST_URI_TOO_LONG,
+        HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE,
+        HTTPStatus.INTERNAL_SERVER_ERROR,
+        HTTPStatus.SERVICE_UNAVAILABLE,
+    }
+)
+OF_A_TOKEN = frozenset({HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN})
+OF_A_BODY = frozenset(
+    {
+        HTTPStatus.REQUEST_TIMEOUT,
+        HTTPStatus.LENGTH_REQUIRED,
+        HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+        HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
+    }
+)
+OF_FIELDS = frozenset({HTTPStatus.UNPROCESSABLE_ENTITY})
+OF_AN_EDIT = frozenset({HTTPStatus.PRECONDITION_FAILED, HTTPStatus.PRECONDITION_REQUIRED})
 
 # What the web framework refuses before a route runs: code, and what to do.
 _BY_STATUS: Mapping[int, tuple[str, str]] = MappingProxyType(
@@ -121,7 +145,7 @@ def of_error(err: Exception, *, instance: str) -> Problem | None:
     """The problem that tells of *err*, or None when it is an error nobody foresaw."""
     if not isinstance(err, ServerError | PackagesError):
         return None
-    status = STATUS_BY_CODE.get(err.code) or _status_of_branch(err)
+    status = STATUS_BY_CODE.get(err.code) or status_of_branch(type(err))
     if status is None:
         return None
     headers = {}
@@ -132,8 +156,9 @@ def of_error(err: Exception, *, instance: str) -> Problem | None:
     return Problem(status=status, code=err.code, detail=err.message, instance=instance, headers=headers)
 
 
-def _status_of_branch(err: Exception) -> HTTPStatus | None:
-    return next((status for branch, status in STATUS_BY_BRANCH if isinstance(err, branch)), None)
+def status_of_branch(kind: type[Exception]) -> HTTPStatus | None:
+    """The status of a branch of the error trees, None for one that is not told over HTTP."""
+    return next((status for branch, status in STATUS_BY_BRANCH if issubclass(kind, branch)), None)
 
 
 def of_status(

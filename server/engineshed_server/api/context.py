@@ -10,14 +10,13 @@ from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import cast
 
-from flask import Flask, Response, current_app, request
+from flask import Flask, Response, current_app, g, request
 
 from engineshed_packages.jsontext import Json, write_compact
 from engineshed_server import problems
 from engineshed_server.api.forwarded import HEADER, client_of
 from engineshed_server.api.request_ids import request_id
 from engineshed_server.domain.actors import Actor
-from engineshed_server.errors import Refused
 from engineshed_server.problems import Problem
 from engineshed_server.services.api_tokens import ApiToken
 from engineshed_server.services.portal import Portal
@@ -54,16 +53,10 @@ def actor_of(token: ApiToken) -> Actor:
     return Actor(f"token:{token.token_id}", address=client_address(), request=request_id())
 
 
-def refuse_unknown_parameters(*known: str) -> None:
-    """Refuse query parameters an operator route does not know, so that a typo is not silently nothing.
-
-    Raises:
-        Refused: code ``parameter-unknown``.
-    """
-    unknown = sorted(set(request.args) - set(known))
-    if unknown:
-        expected = ", ".join(known) if known else "none"
-        raise Refused("parameter-unknown", f"unknown parameter {unknown[0][:40]!r}; known: {expected}")
+def actor() -> Actor:
+    """Who asks, on an operators' route: the token was checked before the view was called."""
+    token: ApiToken = g.api_token
+    return actor_of(token)
 
 
 def json_answer(body: bytes | Mapping[str, Json], *, status: int = HTTPStatus.OK) -> Response:

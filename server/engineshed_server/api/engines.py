@@ -1,38 +1,45 @@
 """What engines ask: join, get an access token, poll, report. See ``docs/protocol.md``.
 
 Unknown fields are ignored: an engine newer than its portal keeps working. A poll without news costs
-the token's check and one look into memory.
+the token's check and one look into memory: these routes read and write by hand, and are only documented
+by schemas.
 """
 
 from __future__ import annotations
 
-from flask import Blueprint, Response, request
+from flask import Response, request
 
 from engineshed_packages.enrolment import MAX_REQUEST_BYTES, EnrolRequest, TokenRequest
 from engineshed_packages.protocol import MAX_POLL_BYTES, MAX_REPORT_BYTES, Poll, Report
 from engineshed_server.api import tokens
+from engineshed_server.api.access import ENGINES, EVERYBODY
 from engineshed_server.api.bodies import read_json_body
 from engineshed_server.api.context import client_address, json_answer, now, portal
+from engineshed_server.api.routes import Routes
+from engineshed_server.api.schemas import protocol
+from engineshed_server.errors import Conflict, NotAuthenticated, Throttled
 from engineshed_server.services import access, enrolment, fleet, reports
 
-routes = Blueprint("engines", __name__, url_prefix="/api/v1")
+routes = Routes("protocol", "What engines say: join, get an access token, poll, report.")
 
 
-@routes.post("/enrol")
+@routes.raw(
+    "POST", "/enrol", access=EVERYBODY, document=protocol.ENROL, refuses=(NotAuthenticated, Throttled)
+)
 def enrol() -> Response:
     """Exchange an enrolment token for an identity."""
     wanted = EnrolRequest.from_bytes(_body(MAX_REQUEST_BYTES))
     return json_answer(enrolment.enrol(portal(), wanted, address=client_address(), now=now()).to_bytes())
 
 
-@routes.post("/token")
+@routes.raw("POST", "/token", access=EVERYBODY, document=protocol.TOKEN, refuses=(NotAuthenticated,))
 def token() -> Response:
     """Exchange an engine's secret for an access token."""
     wanted = TokenRequest.from_bytes(_body(MAX_REQUEST_BYTES))
     return json_answer(access.issue(portal(), wanted, now=now()).to_bytes())
 
 
-@routes.post("/poll")
+@routes.raw("POST", "/poll", access=ENGINES, document=protocol.POLL, refuses=(Conflict,))
 def poll() -> Response:
     """Tell how the engine is; hear whether there is something to do."""
     engine_id = tokens.engine(request)
@@ -40,7 +47,7 @@ def poll() -> Response:
     return json_answer(fleet.answer(portal(), engine_id, poll=told, now=now()).to_bytes())
 
 
-@routes.post("/reports")
+@routes.raw("POST", "/reports", access=ENGINES, document=protocol.REPORT, refuses=(Throttled,))
 def report() -> Response:
     """Hand in the final report of an attempt; the same report twice is recorded once."""
     engine_id = tokens.engine(request)

@@ -13,22 +13,26 @@ from flask import Blueprint, Response, request
 from engineshed_packages import __version__
 from engineshed_packages.jsontext import Json
 from engineshed_packages.protocol import PROTOCOL
-from engineshed_server.api.context import json_answer, now, portal, refuse_unknown_parameters
+from engineshed_server.api.access import EVERYBODY, declare
+from engineshed_server.api.arguments import refuse_unknown
+from engineshed_server.api.context import json_answer, now, portal
 from engineshed_server.services.readiness import check_readiness
 
 routes = Blueprint("health", __name__)
 
 
 @routes.get("/healthz")
+@declare(EVERYBODY)
 def healthz() -> Response:
     """The process answers."""
     return json_answer({"status": "good"})
 
 
 @routes.get("/readyz")
+@declare(EVERYBODY)
 def readyz() -> Response:
     """The portal can serve: 200, or 503 while something is missing."""
-    refuse_unknown_parameters("verbose")
+    refuse_unknown(request, frozenset({"verbose"}))
     checks = check_readiness(portal(), now=now())
     good = all(check.good for check in checks)
     values: dict[str, Json] = {"status": "good" if good else "bad"}
@@ -38,6 +42,7 @@ def readyz() -> Response:
 
 
 @routes.get("/version")
+@declare(EVERYBODY)
 def version() -> Response:
     """The server's version and the protocol it speaks."""
     return json_answer({"name": "engineshed-server", "version": __version__, "protocol": PROTOCOL})

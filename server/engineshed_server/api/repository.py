@@ -16,6 +16,7 @@ from flask import Blueprint, Response, request
 from engineshed_packages.files import read_limited
 from engineshed_packages.target import Target
 from engineshed_server.api import tokens
+from engineshed_server.api.access import EVERYBODY, PACKAGE_READERS, declare
 from engineshed_server.api.context import portal
 from engineshed_server.api.files import (
     ALWAYS_ASK,
@@ -37,6 +38,7 @@ _METADATA_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,199}\.json", re.ASCII)
 
 
 @routes.get("/metadata/<name>")
+@declare(EVERYBODY)
 def metadata(name: str) -> Response:
     """A file of the published metadata."""
     path = releases.find_metadata(portal(), name) if _METADATA_NAME.fullmatch(name) else None
@@ -53,6 +55,7 @@ def metadata(name: str) -> Response:
 
 
 @routes.get("/targets/<path:name>")
+@declare(PACKAGE_READERS)
 def targets(name: str) -> Response:
     """A package or notes, by the name that carries the digest."""
     tokens.reader_of_packages(request)

@@ -8,7 +8,7 @@ import click
 
 from engineshed_packages.jsontext import Json
 from engineshed_packages.times import format_time
-from engineshed_server.api.values import decision_values, engine_detail_values, engine_values
+from engineshed_server.api.schemas.engines import DecisionSchema, EngineDetailSchema, EngineSchema
 from engineshed_server.cli.opening import opened
 from engineshed_server.cli.options import ACTOR, now, with_settings
 from engineshed_server.cli.output import print_data, print_json, print_table, talk
@@ -41,7 +41,7 @@ def list_command(settings: Settings, as_json: bool) -> None:
             if cursor is None:
                 break
     if as_json:
-        print_json({"engines": [engine_values(one) for one in found]})
+        print_json({"engines": [EngineSchema.write(one) for one in found]})
         return
     titles = ("engine", "host", "product", "version", "health", "state", "seen")
     print_table(titles, [_row(one) for one in found])
@@ -63,9 +63,9 @@ def show(settings: Settings, engine_id: str, as_json: bool) -> None:
     with opened(settings) as portal:
         detail = engines.show_engine(portal, engine_id)
     if as_json:
-        print_json(engine_detail_values(detail))
+        print_json(EngineDetailSchema.write(detail))
         return
-    for name, value in engine_values(detail.line).items():
+    for name, value in EngineSchema.write(detail.line).items():
         print_data(f"{name:<16}{'-' if value is None else value}")
     _print_history(detail)
     if detail.line.two_hosts:
@@ -104,7 +104,7 @@ def explain(settings: Settings, engine_id: str, as_json: bool) -> None:
     with opened(settings) as portal:
         decision = fleet.explain(portal, engine_id, now=now())
     if as_json:
-        print_json(decision_values(decision))
+        print_json(DecisionSchema.write(decision))
         return
     print_data(f"{decision.code}: {decision.text}")
     for reason in decision.reasons:

@@ -7,7 +7,7 @@ import click
 from engineshed_packages.metadata import NotesFile
 from engineshed_packages.target import Target
 from engineshed_packages.times import format_time
-from engineshed_server.api.values import release_values
+from engineshed_server.api.schemas.releases import ReleaseSchema
 from engineshed_server.cli.opening import opened
 from engineshed_server.cli.options import with_settings
 from engineshed_server.cli.output import print_data, print_json, print_table
@@ -30,7 +30,7 @@ def list_command(settings: Settings, as_json: bool) -> None:
     with opened(settings) as portal:
         found = list_releases(portal)
     if as_json:
-        print_json({"releases": [release_values(one) for one in found]})
+        print_json({"releases": [ReleaseSchema.write(one) for one in found]})
         return
     titles = ("product", "version", "platforms", "channel", "published", "state")
     print_table(titles, [_row(one) for one in found])
@@ -64,10 +64,10 @@ def show(settings: Settings, product: str, version: str, as_json: bool) -> None:
         found = show_release(portal, product, version=version)
         notes = None if found.notes is None else _notes_line(portal, found.notes)
     if as_json:
-        print_json(release_values(found))
+        print_json(ReleaseSchema.write(found))
         return
     print_data(f"{found.product} {found.version}, published {format_time(found.published)}, {_state(found)}")
-    for target, sha1 in zip(found.targets, found.sha1, strict=True):
+    for target, sha1 in ((one.target, one.sha1) for one in found.packages):
         for line in _package_lines(target, sha1):
             print_data(line)
     if notes is not None:

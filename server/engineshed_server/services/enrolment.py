@@ -23,7 +23,7 @@ from engineshed_server.db import engines, tokens
 from engineshed_server.db.audit import add_audit
 from engineshed_server.db.database import Session
 from engineshed_server.domain.actors import Actor
-from engineshed_server.errors import NotAuthenticated, Refused, TryLater
+from engineshed_server.errors import NotAuthenticated, Refused, Throttled
 from engineshed_server.services.portal import REPOSITORY, Portal
 from engineshed_server.services.racing import run_again_when_raced
 from engineshed_server.services.secret_texts import hash_secret, new_secret
@@ -106,7 +106,7 @@ def enrol(portal: Portal, request: EnrolRequest, *, address: str, now: datetime)
 
     Raises:
         NotAuthenticated: ``enrol-token-unknown``, ``enrol-token-used`` or ``enrol-token-expired``.
-        TryLater: ``enrol-delayed``: the token is no good and too many before it were not, from this
+        Throttled: ``enrol-delayed``: the token is no good and too many before it were not, from this
             address; which of the three above it is remains to be told after the wait.
     """
     source = f"enrol:{address}"[:200]
@@ -192,7 +192,7 @@ def _check_wait(portal: Portal, source: str, *, token_hash: str, now: datetime) 
     is_good = found is not None and found.uses_left > 0 and found.expires > now
     if throttle is not None and throttle.wait_until > now and not is_good:
         wait_s = int((throttle.wait_until - now).total_seconds()) + 1
-        raise TryLater(
+        raise Throttled(
             "enrol-delayed",
             f"too many failed enrolments from this address: wait {wait_s} s",
             retry_after_s=wait_s,

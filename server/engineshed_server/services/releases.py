@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import groupby
@@ -32,6 +32,14 @@ class StoredTarget:
     path: Path
 
 
+@dataclass(frozen=True, slots=True)
+class ReleasedPackage:
+    """What the vendor signed for one platform; ``sha1`` is to be shown, never trusted."""
+
+    target: Target
+    sha1: str
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Release:
     """One version of one product as this portal offers it.
@@ -39,7 +47,7 @@ class Release:
     Attributes:
         published: when its first package became visible.
         held: kept back by the portal's admin.
-        targets: one per platform. sha1: of each of them, in the same order; to be shown, never trusted.
+        packages: one per platform.
         notes: None when the vendor wrote none, or no bundle has brought them here.
     """
 
@@ -47,15 +55,48 @@ class Release:
     version: str
     published: datetime
     held: bool
-    targets: tuple[Target, ...]
-    sha1: tuple[str, ...]
+    packages: tuple[ReleasedPackage, ...]
     notes: NotesFile | None
+
+    @property
+    def targets(self) -> tuple[Target, ...]:
+        """What the vendor signed, one per platform."""
+        return tuple(package.target for package in self.packages)
 
 
 def list_releases(portal: Portal) -> tuple[Release, ...]:
     """All published releases, by product, the newest version first."""
     with portal.database.read() as session:
         return _group(releases.list_packages(session), releases.list_notes(session))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReleasePage:
+    """Some releases; ``after`` is product and version of the last one, None on the last page."""
+
+    releases: tuple[Release, ...]
+    after: tuple[str, str] | None
+
+
+def page_releases(portal: Portal, *, limit: int, after: tuple[str, ...] | None = None) -> ReleasePage:
+    """At most *limit* of what ``list_releases`` gives, from behind *after*.
+
+    Raises:
+        Refused: code ``version-unreadable``: *after* is no place in this list.
+    """
+    found: Sequence[Release] = list_releases(portal)
+    if after is not None:
+        product, version = after
+        with format_boundary():
+            last = Version.parse(version)
+        found = [
+            one
+            for one in found
+            if one.product > product or (one.product == product and Version.parse(one.version) < last)
+        ]
+    page = tuple(found[:limit])
+    more = len(found) > limit
+    return ReleasePage(releases=page, after=(page[-1].product, page[-1].version) if more else None)
 
 
 def show_release(portal: Portal, product: str, *, version: str) -> Release:
@@ -139,8 +180,7 @@ def _group(records: Iterable[releases.PackageRecord], notes: Mapping[str, NotesF
                 version=version.text,
                 published=min(one.published for one in packages if one.published is not None),
                 held=packages[0].held,
-                targets=tuple(one.target for one in packages),
-                sha1=tuple(one.sha1 for one in packages),
+                packages=tuple(ReleasedPackage(one.target, one.sha1) for one in packages),
                 notes=next(named, None),
             )
         )

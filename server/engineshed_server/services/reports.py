@@ -16,7 +16,7 @@ from engineshed_server.db import engines, orders, reports
 from engineshed_server.db.audit import add_audit
 from engineshed_server.db.database import Session
 from engineshed_server.domain.actors import Actor
-from engineshed_server.errors import NotAllowed, NotAuthenticated, TryLater
+from engineshed_server.errors import NotAllowed, NotAuthenticated, Throttled
 from engineshed_server.services.portal import Portal
 from engineshed_server.services.racing import run_again_when_raced
 
@@ -36,7 +36,8 @@ def record_report(portal: Portal, engine_id: str, *, report: Report, now: dateti
     Raises:
         NotAllowed: code ``engine-mismatch``: the report is another engine's.
         NotAuthenticated: code ``engine-unknown``.
-        TryLater: the database is away, or code ``reports-too-many``: the engine has sent too many lately.
+        TryLater: the database is away.
+        Throttled: code ``reports-too-many``: the engine has sent too many lately.
     """
     if report.engine != engine_id:
         raise NotAllowed(
@@ -81,7 +82,7 @@ def _record(portal: Portal, report: Report, *, now: datetime) -> bool:
 def _check_rate(session: Session, engine_id: str, *, now: datetime) -> None:
     found = reports.count_reports(session, engine_id, since=now - timedelta(hours=1))
     if found >= MAX_PER_HOUR:
-        raise TryLater(
+        raise Throttled(
             "reports-too-many",
             f"engine {engine_id} has reported {found} attempts within an hour, at most {MAX_PER_HOUR} are "
             "taken; keep the report and send it later",

@@ -156,7 +156,7 @@ def test_a_multipart_body_is_refused(here: PortalUnderTest) -> None:
 def test_a_strange_name_is_refused(here: PortalUnderTest, name: str, tmp_path: Path) -> None:
     (tmp_path / "x").write_bytes(b"x")
     answer = here.put_bundle(tmp_path / "x", name=name)
-    assert (answer.status_code, json.loads(answer.data)["code"]) == (400, "name-refused")
+    assert (answer.status_code, json.loads(answer.data)["code"]) == (404, "not-found")
 
 
 def test_what_a_killed_process_left_is_swept_after_a_day(here: PortalUnderTest, tmp_path: Path) -> None:

@@ -21,7 +21,7 @@ def test_a_release_has_one_target_per_platform_with_its_sha1(house: House) -> No
     house.ingest("1.0.0")
     release = releases.show_release(house.portal, PRODUCT, version="1.0.0")
     assert [target.platform for target in release.targets] == ["linux-x86_64", "windows-x86_64"]
-    assert [len(sha1) for sha1 in release.sha1] == [40, 40]
+    assert [len(package.sha1) for package in release.packages] == [40, 40]
 
 
 def test_a_release_is_found_in_another_spelling(house: House) -> None:

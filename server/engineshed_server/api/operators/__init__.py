@@ -1,0 +1,10 @@
+"""The documented routes, a module for each topic; a new one is added to ``ROUTES``."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from engineshed_server.api.operators import bundles, engines, releases
+from engineshed_server.api.routes import Routes
+
+ROUTES: Sequence[Routes] = (bundles.routes, engines.routes, releases.routes)

@@ -1,0 +1,95 @@
+"""The two kinds of schema and the kinds of field; everything else in this package is made of them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any, ClassVar, cast
+
+from marshmallow import RAISE, Schema, ValidationError, fields, post_load, validate
+
+from engineshed_packages.jsontext import Json, escape_controls
+from engineshed_packages.times import format_time
+
+_WHOLE = re.compile(r"-?[0-9]{1,18}", re.ASCII)
+
+
+class AnswerSchema(Schema):
+    """What the portal answers: all fields, always."""
+
+    def on_bind_field(self, field_name: str, field_obj: fields.Field[Any]) -> None:
+        """Document the field as one that is never left out."""
+        field_obj.required = True
+
+    def get_attribute(self, obj: object, attr: str, default: object) -> object:
+        """The attribute *attr*, dotted ones step by step until one is None.
+
+        One that is not there is a bug, not a field to be left out.
+        """
+        found: object = obj
+        for name in attr.split("."):
+            if found is None:
+                return None
+            found = found[name] if isinstance(found, Mapping) else getattr(found, name)
+        return found
+
+    @classmethod
+    def write(cls, value: object) -> dict[str, Json]:
+        """*value* as a JSON object."""
+        return cast(dict[str, Json], cls().dump(value))
+
+
+class RequestSchema(Schema):
+    """What the portal is asked; it becomes the dataclass ``makes``, unknown fields are refused."""
+
+    makes: ClassVar[type[Any]]
+
+    class Meta:
+        """marshmallow's own settings."""
+
+        unknown = RAISE
+
+    @post_load
+    def _make(self, values: dict[str, Any], **_: object) -> object:
+        return self.makes(**values)
+
+
+class Moment(fields.DateTime):
+    """An instant: RFC 3339 in UTC with whole seconds."""
+
+    def _serialize(self, value: datetime | None, attr: str | None, obj: object, **kwargs: Any) -> str | None:
+        return None if value is None else format_time(value)
+
+
+class Text(fields.String):
+    """A text of at most *most* characters in a request, without control characters."""
+
+    def __init__(self, *, least: int = 1, most: int = 200, **kwargs: Any) -> None:
+        super().__init__(validate=[validate.Length(min=least, max=most), _printable], **kwargs)
+
+
+def _printable(text: str) -> None:
+    if escape_controls(text) != text:
+        raise ValidationError("has control characters, expected printable text")
+
+
+class Whole(fields.Integer):
+    """A whole number from *least* to *most*; in a body a JSON number, in a query ASCII digits."""
+
+    def __init__(self, *, least: int, most: int, **kwargs: Any) -> None:
+        super().__init__(validate=validate.Range(min=least, max=most), **kwargs)
+
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> int:
+        if type(value) is int or (isinstance(value, str) and _WHOLE.fullmatch(value)):
+            return int(value)
+        raise ValidationError("expected a whole number")
+
+
+class Flag(fields.Boolean):
+    """``true`` or ``false`` and nothing that only resembles them."""
+
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> bool:
+        if value is True or value is False:
+            return bool(value)
+        raise ValidationError("expected true or false")

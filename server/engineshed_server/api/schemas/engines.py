@@ -1,0 +1,97 @@
+"""Engines as operators see and edit them, with their attempts and orders, and why they get what they get."""
+
+from __future__ import annotations
+
+from marshmallow import fields
+
+from engineshed_server.api.schemas.base import AnswerSchema, Moment
+
+
+class EngineSchema(AnswerSchema):
+    """One engine; what it said of itself is null until its first poll."""
+
+    engine = fields.String(attribute="engine_id")
+    product = fields.String()
+    platform = fields.String()
+    group = fields.String()
+    channel = fields.String()
+    host_name = fields.String()
+    version = fields.String(allow_none=True)
+    state = fields.String(metadata={"description": "enrolled or revoked"})
+    enrolled = Moment()
+    seen = Moment(allow_none=True)
+    updater_state = fields.String(allow_none=True)
+    updater_version = fields.String(allow_none=True)
+    health = fields.String(allow_none=True)
+    two_hosts = fields.Boolean(metadata={"description": "more than one host polls with this identity"})
+
+
+class AttributesSchema(AnswerSchema):
+    """What the updater said of its host."""
+
+    host_name = fields.String()
+    os = fields.String()
+    arch = fields.String()
+    java = fields.String()
+    free_disk_bytes = fields.Integer()
+    tags = fields.Dict(keys=fields.String(), values=fields.String())
+
+
+class AttemptSchema(AnswerSchema):
+    """One final report."""
+
+    attempt = fields.String()
+    order = fields.String(allow_none=True)
+    outcome = fields.String()
+    code = fields.String()
+    message = fields.String()
+    from_ = fields.String(attribute="from_version", data_key="from", allow_none=True)
+    to = fields.String(attribute="to_version", allow_none=True)
+    version = fields.String(allow_none=True)
+    started = Moment()
+    ended = Moment()
+    received = Moment()
+    update_log = fields.List(fields.String())
+    engine_log = fields.List(fields.String())
+
+
+class OrderSchema(AnswerSchema):
+    """One order; ``answer`` is the code of the report that closed it."""
+
+    order = fields.String()
+    seq = fields.Integer()
+    do = fields.String()
+    version = fields.String(allow_none=True)
+    state = fields.String(metadata={"description": "open, answered, refused or superseded"})
+    issued = Moment()
+    answer = fields.String(allow_none=True)
+
+
+class EngineDetailSchema(EngineSchema):
+    """One engine with its last attempts and orders, newest first."""
+
+    attributes = fields.Nested(AttributesSchema, allow_none=True)
+    attempts = fields.List(fields.Nested(AttemptSchema))
+    orders = fields.List(fields.Nested(OrderSchema))
+
+    def get_attribute(self, obj: object, attr: str, default: object) -> object:
+        """What the list shows too stands in the detail's ``line``."""
+        own = attr in ("attributes", "attempts", "orders")
+        return super().get_attribute(obj, attr if own else f"line.{attr}", default)
+
+
+class ReasonSchema(AnswerSchema):
+    """Why one release is, or is not, the one."""
+
+    code = fields.String()
+    text = fields.String()
+
+
+class DecisionSchema(AnswerSchema):
+    """What the next poll would be answered, and every reason."""
+
+    code = fields.String()
+    text = fields.String()
+    version = fields.String(attribute="target.version.text", allow_none=True)
+    path = fields.String(attribute="target.path", allow_none=True)
+    reasons = fields.List(fields.Nested(ReasonSchema))

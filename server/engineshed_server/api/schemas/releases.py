@@ -1,0 +1,76 @@
+"""Releases, their packages and notes, and what an uploaded bundle changed."""
+
+from __future__ import annotations
+
+from marshmallow import fields
+
+from engineshed_server.api.schemas.base import AnswerSchema, Moment
+
+
+class PackageSchema(AnswerSchema):
+    """One package: what the vendor signed for one platform."""
+
+    path = fields.String(attribute="target.path")
+    download_name = fields.String(
+        attribute="target.download_name", metadata={"description": "below targets/"}
+    )
+    platform = fields.String(attribute="target.platform")
+    length = fields.Integer(attribute="target.length_bytes", metadata={"description": "bytes"})
+    sha256 = fields.String(attribute="target.sha256")
+    sha1 = fields.String(metadata={"description": "to compare by eye; never trusted"})
+    channel = fields.String(attribute="target.channel")
+    severity = fields.String(attribute="target.severity")
+    mode = fields.String(attribute="target.mode")
+    min_version = fields.String(attribute="target.min_version.text", allow_none=True)
+    floor = fields.String(attribute="target.floor.text", allow_none=True)
+    withdrawn = fields.Boolean(attribute="target.withdrawn")
+    message = fields.String(attribute="target.message")
+
+
+class NotesSchema(AnswerSchema):
+    """The signed notes of a release."""
+
+    path = fields.String()
+    download_name = fields.String()
+    length = fields.Integer(attribute="length_bytes", metadata={"description": "bytes"})
+    sha256 = fields.String()
+
+
+class ReleaseSchema(AnswerSchema):
+    """One release; ``notes`` is null when none are here."""
+
+    product = fields.String()
+    version = fields.String()
+    published = Moment()
+    held = fields.Boolean()
+    packages = fields.List(fields.Nested(PackageSchema))
+    notes = fields.Nested(NotesSchema, allow_none=True)
+
+
+class IngestedReleaseSchema(AnswerSchema):
+    """A release that became visible, or got another package."""
+
+    product = fields.String()
+    version = fields.String()
+    platforms = fields.List(fields.String())
+
+
+class IngestedSchema(AnswerSchema):
+    """What a bundle changed; ``code`` is published or unchanged."""
+
+    code = fields.String()
+    releases = fields.List(fields.Nested(IngestedReleaseSchema))
+    added_metadata = fields.Boolean()
+    notices = fields.List(fields.String())
+
+
+class BundleSchema(AnswerSchema):
+    """An uploaded bundle and what it changed."""
+
+    name = fields.String()
+    sha256 = fields.String()
+    length = fields.Integer(metadata={"description": "bytes"})
+    code = fields.String(attribute="done.code")
+    releases = fields.List(fields.Nested(IngestedReleaseSchema), attribute="done.releases")
+    added_metadata = fields.Boolean(attribute="done.added_metadata")
+    notices = fields.List(fields.String(), attribute="done.notices")
