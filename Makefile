@@ -60,6 +60,10 @@ bench: $(STAMP) ## Measure memory, polls, downloads, ingest; prints tables (ARGS
 golden: $(STAMP) ## Write the golden files of the formats anew (old ones are kept)
 	@$(BIN)/python -m tests.golden $(ARGS)
 
+.PHONY: units
+units: $(STAMP) ## Write deploy/*.service anew from the templates that `service install` uses
+	@$(BIN)/python deploy/render_units.py $(ARGS)
+
 .PHONY: migration
 migration: $(STAMP) ## Draft a database migration from the models: make migration ARGS="add orders"
 	@$(BIN)/python deploy/draft_migration.py $(ARGS)

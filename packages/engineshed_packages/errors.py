@@ -16,7 +16,8 @@ and what to do.
     │   ├── OrderRefused         an order this engine must not carry out
     │   ├── SourceRefused        the other side answered something unacceptable
     │   ├── ReleaseRefused       the vendor's side: a release, or notes, not to be published
-    │   └── FileRefused          a local file that is missing, too large or not readable as what it should be
+    │   ├── FileRefused          a local file that is missing, too large or not readable as what it should be
+    │   └── UnitRefused          a service unit that is not written, removed or started as asked
     ├── Missing              the other side has no such name
     ├── Unavailable          try again later
     ├── Conflict             somebody else published first: read again, then retry
@@ -89,6 +90,10 @@ class ReleaseRefused(Refused):
 
 class FileRefused(Refused):
     """A local file that is missing, too large, or not what it should be."""
+
+
+class UnitRefused(Refused):
+    """A service unit that is not written, removed or started as asked."""
 
 
 class Missing(PackagesError):

@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from engineshed_client.cli import joining, running, telling, updating
+from engineshed_client.cli import joining, running, service, telling, updating
 from engineshed_client.cli.codes import USED
 from engineshed_client.cli.frame import Frame
 from engineshed_client.paths import Paths
@@ -39,11 +39,19 @@ def build_parser() -> argparse.ArgumentParser:
     _add_common(parser, absent=None)
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     for command in COMMANDS:
-        sub = commands.add_parser(command.name, help=command.help, description=command.help)
-        _add_common(sub, absent=argparse.SUPPRESS)
-        command.add(sub)
-        sub.set_defaults(run=command.run)
+        _add_command(commands, command)
+    group = commands.add_parser("service", help=SERVICE_HELP, description=SERVICE_HELP)
+    services = group.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    for command in SERVICE_COMMANDS:
+        _add_command(services, command)
     return parser
+
+
+def _add_command(commands: argparse._SubParsersAction[argparse.ArgumentParser], command: Command) -> None:
+    sub = commands.add_parser(command.name, help=command.help, description=command.help)
+    _add_common(sub, absent=argparse.SUPPRESS)
+    command.add(sub)
+    sub.set_defaults(run=command.run)
 
 
 def _add_common(parser: argparse.ArgumentParser, *, absent: str | None) -> None:
@@ -119,4 +127,16 @@ COMMANDS = (
     Command("status", telling.run_status, "how the engine and its updater are", _status),
     Command("history", telling.run_history, "the attempts on this base", _nothing),
     Command("log", telling.run_log, "the lines of update.log", _log),
+)
+
+SERVICE_HELP = "the updater as a service of this host (systemd)"
+SERVICE_COMMANDS = (
+    Command(
+        "install",
+        service.run_install,
+        "write the units of updater and recovery, start them at boot",
+        service.add_install,
+    ),
+    Command("remove", service.run_remove, "stop the updater, remove its units", service.add_remove),
+    Command("show", service.run_show, "whether the units are installed, enabled, active", service.add_show),
 )

@@ -42,6 +42,7 @@ COMMANDS: Mapping[str, str] = {
     "init": "setup:init",
     "release": "releases:release",
     "run": "run:run",
+    "service": "service:service",
     "token": "tokens:token",
     "upload": "upload:upload",
     "web": "web:web",

@@ -82,6 +82,18 @@ def repeated_options() -> list[str]:
     return found
 
 
+def current_config() -> Path | None:
+    """The configuration file of the running command, absolute; None when there is none."""
+    found = find_config(click.get_current_context().meta[f"{_META}.config"])
+    return None if found is None else found.absolute()
+
+
+def current_assignments() -> tuple[str, ...]:
+    """What ``--set`` gave to the running command."""
+    found: tuple[str, ...] = click.get_current_context().meta[f"{_META}.assignments"]
+    return found
+
+
 def find_settings(config: Path | None, assignments: tuple[str, ...]) -> Settings:
     """Load the settings as the options and the environment say."""
     flags: dict[str, str | int] = {}
