@@ -1,6 +1,6 @@
 """A throw-away portal for the server's tests: real database, real files, real keys.
 
-    house = make_portal(tmp_path)              # initialised, trusting a new vendor's root
+    house = make_portal()                      # the fixture: initialised, trusting a new vendor's root
     house.vendor.release("1.0.0")
     house.ingest("1.0.0")
     engine = house.enrol()
@@ -12,9 +12,10 @@ Everything goes through the services, as HTTP and the command line do.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Protocol
 
 from engineshed_packages.enrolment import EnrolAnswer, EnrolRequest
 from engineshed_packages.ids import new_id
@@ -52,6 +53,7 @@ class House:
     portal: Portal
     vendor: Vendor
     now: datetime
+    opened: list[Portal] = field(default_factory=list)  # by `reopen`; shared with what it returns
 
     def tick(self, **units: float) -> datetime:
         """Move the clock on, by a second when nothing is said."""
@@ -101,11 +103,23 @@ class House:
 
     def reopen(self) -> House:
         """The same portal as another process would open it."""
-        return replace(self, portal=open_portal(self.portal.settings))
+        self.opened.append(open_portal(self.portal.settings))
+        return replace(self, portal=self.opened[-1])
+
+    def close(self) -> None:
+        """Close this portal and all that were opened beside it; a second time changes nothing."""
+        for portal in (self.portal, *self.opened):
+            portal.close()
+
+
+class MakePortal(Protocol):
+    """What the fixture ``make_portal`` gives."""
+
+    def __call__(self, *, vendor: Vendor | None = None, folder: Path = ..., **flags: str | int) -> House: ...
 
 
 def make_portal(folder: Path, *, vendor: Vendor | None = None, **flags: str | int) -> House:
-    """Initialise and open a portal below *folder*."""
+    """Initialise and open a portal below *folder*; what the fixture of that name calls."""
     vendor = vendor or Vendor(folder)
     settings = settings_for(folder / "data", **flags)
     now = datetime.now(UTC).replace(microsecond=0)

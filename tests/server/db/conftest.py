@@ -1,17 +1,20 @@
-"""An empty database at the newest schema."""
+"""An empty database at the newest schema, of every kind."""
 
-from collections.abc import Iterator
-from pathlib import Path
+from collections.abc import Callable, Iterator
 
 import pytest
 
-from engineshed_server.db import schema
 from engineshed_server.db.database import Database
+from tests.server.databases import DatabaseKind
+
+
+@pytest.fixture(params=DatabaseKind)
+def database_kind(request: pytest.FixtureRequest) -> DatabaseKind:
+    return DatabaseKind(request.param)
 
 
 @pytest.fixture
-def database(tmp_path: Path) -> Iterator[Database]:
-    made = Database(f"sqlite+pysqlite:///{tmp_path}/test.db")
-    schema.upgrade(made)
+def database(new_database: Callable[[], str]) -> Iterator[Database]:
+    made = Database(new_database())
     yield made
     made.close()

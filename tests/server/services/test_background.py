@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
 import pytest
 
@@ -10,6 +9,7 @@ from engineshed_server.domain.actors import Actor
 from engineshed_server.errors import NotAuthenticated
 from engineshed_server.services import access, engines
 from engineshed_server.services.background import Background
+from tests.server.databases import DatabaseAway
 from tests.server.portals import House, poll_of
 
 PATIENCE_S = 20.0  # a loaded machine; what is promised is one second
@@ -65,18 +65,13 @@ def test_stopping_writes_what_waits(house: House) -> None:
     other.portal.close()
 
 
-def test_a_failing_turn_is_counted_and_tried_again(house: House, tmp_path: Path) -> None:
+def test_a_failing_turn_is_counted_and_tried_again(house: House, database_away: DatabaseAway) -> None:
     engine, other = house.enrol(), house.reopen()
-    database = house.portal.folders.data / "engineshed.db"
-    other.portal.database.close()
     house.portal.database.close()
-    database.rename(tmp_path / "away")
-    database.mkdir()
-    background = Background(other.portal)
-    other.portal.presence.note(poll_of(engine.engine, now=house.now), now=house.now)
-    assert until(lambda: background.failures > 0)
-    database.rmdir()
-    (tmp_path / "away").rename(database)
+    with database_away(other.portal.database):
+        background = Background(other.portal)
+        other.portal.presence.note(poll_of(engine.engine, now=house.now), now=house.now)
+        assert until(lambda: background.failures > 0)
     assert until(lambda: engines.show_engine(house.portal, engine.engine).line.seen is not None)
     background.stop()
     other.portal.close()

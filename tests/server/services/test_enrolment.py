@@ -18,7 +18,8 @@ from engineshed_server.services.enrolment import (
     create_enrol_token,
     enrol,
 )
-from tests.server.portals import House, enrol_request, make_portal
+from tests.server.databases import everything_in
+from tests.server.portals import House, MakePortal, enrol_request
 
 
 def make_token(house: House, **changes: object) -> EnrolToken:
@@ -51,12 +52,11 @@ def test_the_line_carries_all_a_host_must_know(house: House) -> None:
     assert line.ca is None
 
 
-def test_the_line_carries_the_fingerprint_of_the_ca(tmp_path: Path) -> None:
+def test_the_line_carries_the_fingerprint_of_the_ca(make_portal: MakePortal, tmp_path: Path) -> None:
     ca_file = tmp_path / "ca.pem"
     ca_file.write_bytes(b"a certificate")
-    house = make_portal(tmp_path, portal__ca_file=str(ca_file))
+    house = make_portal(portal__ca_file=str(ca_file))
     assert make_token(house).line.ca == fingerprint(b"a certificate")
-    house.portal.close()
 
 
 def test_a_token_has_160_bit_and_is_shown_once(house: House) -> None:
@@ -68,10 +68,10 @@ def test_a_token_has_160_bit_and_is_shown_once(house: House) -> None:
 def test_neither_token_nor_secret_is_stored(house: House) -> None:
     made = make_token(house)
     answer = join(house, made.line.token)
-    data = b"".join(path.read_bytes() for path in house.portal.folders.data.glob("engineshed.db*"))
-    assert answer.engine.encode() in data
-    assert made.line.token.encode() not in data
-    assert answer.secret.encode() not in data
+    stored = everything_in(house.portal.database)
+    assert answer.engine in stored
+    assert made.line.token not in stored
+    assert answer.secret not in stored
 
 
 def test_an_engine_gets_an_identity_and_both_order_keys(house: House) -> None:

@@ -203,7 +203,7 @@ def test_a_release_on_hold_is_not_ordered(house: House) -> None:
 
     house.publish("1.0.0")
     with house.portal.database.write() as session:
-        session.execute(text("UPDATE releases SET held = 1"))
+        session.execute(text("UPDATE releases SET held = true"))
         portal_rows.bump_generation(session)
     house.portal.snapshot.refresh()
     assert house.poll(house.enrol()).code == "nothing-fits"

@@ -210,8 +210,9 @@ from engineshed_server.services.ingest import ingest_bundle
 from engineshed_server.settings import load_settings
 from engineshed_server.wiring import open_portal
 
-data_dir, bundle, now, step = sys.argv[1:]
-portal = open_portal(load_settings(None, {}, flags={"portal.data_dir": data_dir}))
+data_dir, database_url, bundle, now, step = sys.argv[1:]
+flags = {"portal.data_dir": data_dir, "database.url": database_url}
+portal = open_portal(load_settings(None, {}, flags=flags))
 
 def reached(name):
     if name == step:
@@ -224,7 +225,8 @@ ingest_bundle(portal, Path(bundle), actor=Actor("test"), now=datetime.fromisofor
 @pytest.mark.parametrize("step", ["stored", "recorded", "metadata-written", "timestamp-written", "published"])
 def test_a_process_killed_with_sigkill_leaves_a_sound_portal(updating: House, step: str) -> None:
     bundle = updating.vendor.bundle("1.1.0")
-    arguments = [str(updating.portal.folders.data), str(bundle), updating.now.isoformat(), step]
+    settings = updating.portal.settings
+    arguments = [str(settings.data_dir), settings.database_url, str(bundle), updating.now.isoformat(), step]
     done = subprocess.run([sys.executable, "-c", KILLED_PROCESS, *arguments], check=False)
     assert done.returncode == -9
     again = after_death(updating)

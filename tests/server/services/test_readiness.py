@@ -1,10 +1,10 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from pathlib import Path
 
 from engineshed_server.services.readiness import check_readiness
 from engineshed_server.services.snapshot import SnapshotHolder
+from tests.server.databases import DatabaseAway
 from tests.server.portals import House
 
 
@@ -16,14 +16,10 @@ def test_a_portal_that_works_is_ready(house: House) -> None:
     assert good(house) == {"database": True, "snapshot": True, "data-folder": True, "metadata": True}
 
 
-def test_a_database_that_is_away_is_said(house: House, tmp_path: Path) -> None:
-    house.portal.database.close()
-    database = house.portal.folders.data / "engineshed.db"
-    database.rename(tmp_path / "away")
-    database.mkdir()
-    assert not good(house)["database"]
-    database.rmdir()
-    (tmp_path / "away").rename(database)
+def test_a_database_that_is_away_is_said(house: House, database_away: DatabaseAway) -> None:
+    with database_away(house.portal.database):
+        assert not good(house)["database"]
+    assert good(house)["database"]
 
 
 def test_a_memory_that_was_never_loaded_is_said(house: House) -> None:

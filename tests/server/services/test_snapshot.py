@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from pathlib import Path
 
 import pytest
 
@@ -12,6 +11,7 @@ from engineshed_server.domain.actors import Actor
 from engineshed_server.domain.decide import EngineFacts
 from engineshed_server.errors import TryLater
 from engineshed_server.services import engines
+from tests.server.databases import DatabaseAway
 from tests.server.portals import House
 from tests.server.services.sql_counter import counted
 from tests.vendor import PRODUCT
@@ -60,18 +60,15 @@ def test_every_engine_follows_the_default_channel_unless_said_otherwise(house: H
     assert house.portal.snapshot.current().channel_of("eng_nobody") == DEFAULT_CHANNEL
 
 
-def test_a_snapshot_stays_as_it_was_while_the_database_is_away(house: House, tmp_path: Path) -> None:
+def test_a_snapshot_stays_as_it_was_while_the_database_is_away(
+    house: House, database_away: DatabaseAway
+) -> None:
     house.publish("1.0.0")
     before = house.portal.snapshot.current()
-    house.portal.database.close()
-    database = house.portal.folders.data / "engineshed.db"
-    database.rename(tmp_path / "away")
-    database.mkdir()
-    with pytest.raises(TryLater):
-        house.portal.snapshot.refresh()
-    assert house.portal.snapshot.current() is before
-    database.rmdir()
-    (tmp_path / "away").rename(database)
+    with database_away(house.portal.database):
+        with pytest.raises(TryLater):
+            house.portal.snapshot.refresh()
+        assert house.portal.snapshot.current() is before
 
 
 def test_a_remembered_decision_ends_with_the_vendors_metadata(house: House) -> None:
