@@ -37,6 +37,7 @@ COMMANDS: Mapping[str, str] = {
     "config": "configuration:config",
     "db": "database:db",
     "demo": "demo:demo",
+    "emergency-stop": "stops:emergency_stop",
     "engine": "engines:engine",
     "enrol-token": "engines:enrol_token",
     "init": "setup:init",

@@ -1,4 +1,4 @@
-"""``release``: what this portal offers."""
+"""``release``: what this portal offers, and what it keeps back."""
 
 from __future__ import annotations
 
@@ -9,9 +9,10 @@ from engineshed_packages.target import Target
 from engineshed_packages.times import format_time
 from engineshed_server.api.schemas.releases import ReleaseSchema
 from engineshed_server.cli.opening import opened
-from engineshed_server.cli.options import with_settings
-from engineshed_server.cli.output import print_data, print_json, print_table
+from engineshed_server.cli.options import ACTOR, now, with_settings
+from engineshed_server.cli.output import print_data, print_json, print_table, talk
 from engineshed_server.errors import NotFound, Refused
+from engineshed_server.services.holds import hold_release, unhold_release
 from engineshed_server.services.portal import Portal
 from engineshed_server.services.releases import Release, list_releases, read_notes, show_release
 from engineshed_server.settings import Settings
@@ -66,12 +67,38 @@ def show(settings: Settings, product: str, version: str, as_json: bool) -> None:
     if as_json:
         print_json(ReleaseSchema.write(found))
         return
-    print_data(f"{found.product} {found.version}, published {format_time(found.published)}, {_state(found)}")
+    why = f": {found.hold_reason}" if found.hold_reason else ""
+    published = format_time(found.published)
+    print_data(f"{found.product} {found.version}, published {published}, {_state(found)}{why}")
     for target, sha1 in ((one.target, one.sha1) for one in found.packages):
         for line in _package_lines(target, sha1):
             print_data(line)
     if notes is not None:
         print_data(notes)
+
+
+@release.command()
+@click.argument("product")
+@click.argument("version")
+@click.option("--reason", required=True, help="Why, for those who come later.")
+@with_settings
+def hold(settings: Settings, product: str, version: str, reason: str) -> None:
+    """Keep VERSION of PRODUCT back: engines are not offered it until `unhold`."""
+    with opened(settings) as portal:
+        held = hold_release(portal, product, version=version, reason=reason, actor=ACTOR, now=now())
+    talk(f"{product} {version} {'is' if held else 'was already'} on hold")
+
+
+@release.command()
+@click.argument("product")
+@click.argument("version")
+@click.option("--reason", required=True, help="Why, for those who come later.")
+@with_settings
+def unhold(settings: Settings, product: str, version: str, reason: str) -> None:
+    """Let VERSION of PRODUCT go again."""
+    with opened(settings) as portal:
+        let_go = unhold_release(portal, product, version=version, reason=reason, actor=ACTOR, now=now())
+    talk(f"{product} {version} {'is not on hold any more' if let_go else 'was not on hold'}")
 
 
 def _notes_line(portal: Portal, notes: NotesFile) -> str:

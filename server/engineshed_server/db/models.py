@@ -90,6 +90,7 @@ class ReleaseRow(Base):
     version: Mapped[str] = mapped_column(String(64))
     version_key: Mapped[str] = mapped_column(String(200))
     held: Mapped[bool] = mapped_column(default=False)
+    hold_reason: Mapped[str | None] = mapped_column(String(500))
     arrived: Mapped[datetime] = mapped_column(UtcDateTime)
 
 
@@ -229,6 +230,25 @@ class OrderRow(Base):
     accept_before: Mapped[datetime] = mapped_column(UtcDateTime)
     closed: Mapped[datetime | None] = mapped_column(UtcDateTime)
     answer: Mapped[str | None] = mapped_column(String(64))
+
+
+class StopRow(Base):
+    """An emergency stop; ``product`` and ``channel`` are NULL where it covers all of them.
+
+    ``on_scope`` names what it covers while it is on and is NULL afterwards: its unique constraint lets one
+    stop per scope be on.
+    """
+
+    __tablename__ = "stops"
+
+    id: Mapped[int] = mapped_column(BigId, primary_key=True, autoincrement=True)
+    product: Mapped[str | None] = mapped_column(String(64))
+    channel: Mapped[str | None] = mapped_column(String(64))
+    on_scope: Mapped[str | None] = mapped_column(String(130), unique=True)
+    reason: Mapped[str] = mapped_column(String(500))
+    began: Mapped[datetime] = mapped_column(UtcDateTime)
+    began_by: Mapped[str] = mapped_column(String(200))
+    ended: Mapped[datetime | None] = mapped_column(UtcDateTime)
 
 
 class ReportRow(Base):

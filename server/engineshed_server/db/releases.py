@@ -17,6 +17,7 @@ from sqlalchemy.orm import Session
 
 from engineshed_packages.metadata import NotesFile
 from engineshed_packages.target import Target
+from engineshed_packages.versions import Version
 from engineshed_server.db.guard import changed_rows
 from engineshed_server.db.models import NotesRow, PackageRow, ReleaseRow
 
@@ -30,7 +31,7 @@ class PackageRecord:
     """One package whose bytes are stored here, and what the portal adds to it.
 
     Attributes:
-        held: the release is kept back by the portal's admin.
+        held: the release is kept back by the portal's admin. hold_reason: why, None when it is not held.
         published: when engines could first be offered it, None while it is arriving.
     """
 
@@ -39,6 +40,7 @@ class PackageRecord:
     sha1: str
     state: str
     held: bool
+    hold_reason: str | None
     published: datetime | None
 
 
@@ -46,17 +48,24 @@ def _custom(target: Target) -> str:
     return json.dumps(target.to_custom(), sort_keys=True)
 
 
-def _query() -> Select[PackageRow, bool]:
-    return select(PackageRow, ReleaseRow.held).join(ReleaseRow, ReleaseRow.id == PackageRow.release_id)
+def _query() -> Select[PackageRow, bool, str | None]:
+    columns = (PackageRow, ReleaseRow.held, ReleaseRow.hold_reason)
+    return select(*columns).join(ReleaseRow, ReleaseRow.id == PackageRow.release_id)
 
 
-def _record(found: Row[PackageRow, bool]) -> PackageRecord:
-    row, held = found
+def _record(found: Row[PackageRow, bool, str | None]) -> PackageRecord:
+    row, held, hold_reason = found
     target = Target.from_custom(
         row.path, length_bytes=row.length_bytes, sha256=row.sha256, custom=json.loads(row.custom)
     )
     return PackageRecord(
-        package_id=row.id, target=target, sha1=row.sha1, state=row.state, held=held, published=row.published
+        package_id=row.id,
+        target=target,
+        sha1=row.sha1,
+        state=row.state,
+        held=held,
+        hold_reason=hold_reason,
+        published=row.published,
     )
 
 
@@ -145,6 +154,17 @@ def change_terms(session: Session, record: PackageRecord, *, target: Target) -> 
 def delist_package(session: Session, record: PackageRecord) -> bool:
     """Hide a package the vendor no longer lists; true when it was visible."""
     return record.state == PUBLISHED and _move(session, record, state=DELISTED, published=record.published)
+
+
+def set_hold(session: Session, product: str, *, version: Version, reason: str | None) -> bool:
+    """Keep a release back for *reason*, or let it go with None; false when there was nothing to change."""
+    statement = (
+        update(ReleaseRow)
+        .where(ReleaseRow.product == product, ReleaseRow.version_key == version.sort_key)
+        .where(ReleaseRow.held.is_(reason is None))
+        .values(held=reason is not None, hold_reason=reason)
+    )
+    return changed_rows(session, statement) == 1
 
 
 def _rewrite(session: Session, record: PackageRecord, *, target: Target) -> bool:

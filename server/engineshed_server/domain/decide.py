@@ -4,19 +4,22 @@
 that speaks against it, or ``fits``. The newest that fits is offered. What is said here is what
 ``engine explain`` prints, so that an operator sees the same reasons the portal acts on.
 
+What is on hold on this portal, or covered by an emergency stop, is a reason like any other.
+
 Several steps may be needed: when the newest release asks for a version in between (``min_version``),
 the newest release that can be reached now is offered, and the next poll goes on from there.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
 from engineshed_packages.protocol import Skipped
 from engineshed_packages.target import Target
 from engineshed_packages.versions import Version
+from engineshed_server.domain.stops import EMERGENCY_STOP, Stop, find_stop
 
 OFFER = "offer"
 UP_TO_DATE = "up-to-date"
@@ -46,7 +49,7 @@ class Candidate:
     """A package whose bytes and metadata are both published here.
 
     Attributes:
-        held: the portal's admin keeps the release back.
+        held: the portal's admin keeps the release back. hold_reason: why, "" when nobody said.
         floor: the highest floor the vendor ever signed for the product; engines refuse to go below.
         metadata_expires: earliest expiry among the vendor's roles; past it no engine installs.
     """
@@ -55,6 +58,7 @@ class Candidate:
     held: bool
     floor: Version | None
     metadata_expires: datetime
+    hold_reason: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,7 +74,7 @@ class Decision:
     """What an engine should do next.
 
     Attributes:
-        code: ``offer``, ``up-to-date``, ``nothing-fits`` or ``no-release``.
+        code: ``offer``, ``up-to-date``, ``nothing-fits``, ``no-release`` or ``emergency-stop``.
         target: the package to install; None unless ``code`` is ``offer``.
         reasons: one for every candidate of the product, newest first.
     """
@@ -81,7 +85,9 @@ class Decision:
     reasons: tuple[Reason, ...]
 
 
-def decide(engine: EngineFacts, candidates: Iterable[Candidate], *, now: datetime) -> Decision:
+def decide(
+    engine: EngineFacts, candidates: Iterable[Candidate], *, now: datetime, stops: Sequence[Stop] = ()
+) -> Decision:
     """Choose the newest automatic release that *engine* may install at *now*, with all reasons."""
     own = [candidate for candidate in candidates if candidate.target.product == engine.product]
     # Of two packages of one version the one made for the platform comes before the one for any.
@@ -91,7 +97,7 @@ def decide(engine: EngineFacts, candidates: Iterable[Candidate], *, now: datetim
     chosen: Target | None = None
     reasons: list[Reason] = []
     for candidate in own:
-        against = _against(engine, candidate, now=now)
+        against = _against(engine, candidate, stops=stops, now=now)
         name = f"{candidate.target.version.text} ({candidate.target.platform})"
         if against is not None:
             reasons.append(Reason(code=against.code, text=f"{name}: {against.text}"))
@@ -118,7 +124,8 @@ def _conclude(engine: EngineFacts, chosen: Target | None, *, reasons: tuple[Reas
         code, text = UP_TO_DATE, f"{here}{newest}"
     else:
         first = next(reason for reason in reasons if reason.code not in _NO_NEWS)
-        code, text = NOTHING_FITS, f"{here}{stays}: {first.text}"
+        code = EMERGENCY_STOP if first.code == EMERGENCY_STOP else NOTHING_FITS
+        text = f"{here}{stays}: {first.text}"
     return Decision(code=code, text=text, target=chosen, reasons=reasons)
 
 
@@ -126,7 +133,9 @@ def _conclude(engine: EngineFacts, chosen: Target | None, *, reasons: tuple[Reas
 _NO_NEWS = frozenset({"not-newer", "other-platform", "other-channel"})
 
 
-def _against(engine: EngineFacts, candidate: Candidate, *, now: datetime) -> Reason | None:
+def _against(
+    engine: EngineFacts, candidate: Candidate, *, stops: Sequence[Stop], now: datetime
+) -> Reason | None:
     """The first reason that speaks against *candidate*, or None."""
     target = candidate.target
     installed = engine.version
@@ -142,7 +151,8 @@ def _against(engine: EngineFacts, candidate: Candidate, *, now: datetime) -> Rea
     if target.withdrawn:
         return Reason(code="withdrawn", text="the vendor withdrew it")
     if candidate.held:
-        return Reason(code="held", text="it is on hold on this portal")
+        why = f": {candidate.hold_reason}" if candidate.hold_reason else ""
+        return Reason(code="held", text=f"it is on hold on this portal{why}")
     if target.mode != "automatic":
         return Reason(
             code="not-automatic", text=f"its mode is {target.mode}, only automatic ones are offered"
@@ -160,4 +170,5 @@ def _against(engine: EngineFacts, candidate: Candidate, *, now: datetime) -> Rea
         return Reason(
             code="metadata-expired", text="the vendor's metadata has expired: upload a newer bundle"
         )
-    return None
+    stop = find_stop(stops, target.product, channels=(engine.channel, target.channel))
+    return None if stop is None else Reason(code=EMERGENCY_STOP, text=stop.text)

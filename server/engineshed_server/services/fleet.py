@@ -1,9 +1,9 @@
 """The poll: what an engine should do now, and why.
 
 A poll without news is answered from memory: no SQL. Only when ``decide`` offers something is the database
-asked, in one transaction, for the order that stands or a new one. A withdrawn or held release is not in
-the decision any more, and so its order is not sent again: the engine, which polls once more before it
-stops, goes on only when it is handed the same order.
+asked, in one transaction, for the order that stands or a new one. A release that is withdrawn, on hold or
+covered by an emergency stop is not in the decision any more, and so its order is not sent again: the engine,
+which polls once more before it stops, goes on only when it is handed the same order.
 """
 
 from __future__ import annotations
@@ -109,7 +109,7 @@ def explain(portal: Portal, engine_id: str, *, now: datetime) -> Decision:
         channel=engine.channel,
         skipped=_skipped(engine, told, candidates),
     )
-    return decide(facts, candidates, now=now)
+    return decide(facts, candidates, stops=snapshot.stops, now=now)
 
 
 def _skipped(
@@ -145,7 +145,7 @@ def _keep_to_the_attempt(
     """While an engine is at work on a release that still fits, a newer one waits for its turn."""
     sha256 = find_standing_sha256(portal, engine_id)
     own = [one for one in snapshot.candidates_of(facts.product) if one.target.sha256 == sha256]
-    standing = decide(facts, own, now=now)
+    standing = decide(facts, own, stops=snapshot.stops, now=now)
     return newest if standing.target is None else standing
 
 

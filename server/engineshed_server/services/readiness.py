@@ -26,7 +26,7 @@ class Check:
 
 def check_readiness(portal: Portal, *, now: datetime) -> tuple[Check, ...]:
     """All checks; the process is ready when all are good."""
-    return (_database(portal), _memory(portal), _disk(portal), _metadata(portal, now=now))
+    return (_database(portal), _memory(portal), _disk(portal), _metadata(portal, now=now), _stops(portal))
 
 
 def _database(portal: Portal) -> Check:
@@ -65,3 +65,9 @@ def _metadata(portal: Portal, *, now: datetime) -> Check:
     # Expired metadata stops installing, not serving: engines still poll and report.
     text = "has expired: upload a newer bundle" if expires <= now else f"good until {format_time(expires)}"
     return Check(name="metadata", good=True, text=text)
+
+
+def _stops(portal: Portal) -> Check:
+    # A portal under an emergency stop serves as it should. The reason is not for everybody who can ask here.
+    on = "; ".join(stop.scope for stop in portal.snapshot.current().stops)
+    return Check(name="emergency-stops", good=True, text=f"on for {on}" if on else "none is on")

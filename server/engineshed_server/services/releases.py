@@ -46,7 +46,7 @@ class Release:
 
     Attributes:
         published: when its first package became visible.
-        held: kept back by the portal's admin.
+        held: kept back by the portal's admin. hold_reason: why; None when it is not held.
         packages: one per platform.
         notes: None when the vendor wrote none, or no bundle has brought them here.
     """
@@ -55,6 +55,7 @@ class Release:
     version: str
     published: datetime
     held: bool
+    hold_reason: str | None
     packages: tuple[ReleasedPackage, ...]
     notes: NotesFile | None
 
@@ -180,6 +181,7 @@ def _group(records: Iterable[releases.PackageRecord], notes: Mapping[str, NotesF
                 version=version.text,
                 published=min(one.published for one in packages if one.published is not None),
                 held=packages[0].held,
+                hold_reason=packages[0].hold_reason,
                 packages=tuple(ReleasedPackage(one.target, one.sha1) for one in packages),
                 notes=next(named, None),
             )

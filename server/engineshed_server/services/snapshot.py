@@ -1,4 +1,4 @@
-"""What every poll needs, in the memory of each process: candidates, revocations, channels, files.
+"""What every poll needs, in the memory of each process: candidates, revocations, stops, channels, files.
 
 A change that polls must obey bumps the ``generation`` in its own transaction. Each process reads that one
 number every half second and loads anew when it has moved: a revocation or a new release is in force in
@@ -19,9 +19,10 @@ from typing import TypeAlias
 
 from engineshed_packages.metadata import NotesFile
 from engineshed_packages.target import DEFAULT_CHANNEL, Target
-from engineshed_server.db import engines, portal, releases, trust
+from engineshed_server.db import engines, portal, releases, stops, trust
 from engineshed_server.db.database import Database, Session
 from engineshed_server.domain.decide import Candidate, Decision, EngineFacts, decide
+from engineshed_server.domain.stops import Stop
 from engineshed_server.errors import TryLater
 
 logger = logging.getLogger(__name__)
@@ -45,6 +46,7 @@ class Snapshot:
         candidates: by product; only packages whose bytes and metadata are public.
         files: packages and notes by download name; those that are arriving too.
         revoked: ids of engines. channels: of those engines that do not follow the default.
+        stops: the emergency stops that are on.
         faults: stored rows that could not be read; what they protect is not offered, the rest is served.
     """
 
@@ -55,6 +57,7 @@ class Snapshot:
     files: Mapping[str, Target | NotesFile] = field(default_factory=dict)
     revoked: frozenset[str] = frozenset()
     channels: Mapping[str, str] = field(default_factory=dict)
+    stops: tuple[Stop, ...] = ()
     faults: tuple[str, ...] = ()
     _decided: dict[tuple[EngineFacts, str | None, bool], Decision] = field(
         default_factory=dict, compare=False
@@ -70,7 +73,7 @@ class Snapshot:
         key = (engine, None if engine.version is None else engine.version.text, expired)
         known = self._decided.get(key)
         if known is None:
-            known = decide(engine, self.candidates_of(engine.product), now=now)
+            known = decide(engine, self.candidates_of(engine.product), stops=self.stops, now=now)
             if len(self._decided) < MAX_DECIDED:
                 self._decided[key] = known
         return known
@@ -99,6 +102,7 @@ def load_snapshot(database: Database, *, repository: str) -> Snapshot:
         notes = releases.list_notes(session)
         revoked = engines.list_revoked(session)
         channels = engines.list_channels(session, default=DEFAULT_CHANNEL)
+        on = stops.list_stops(session)
     faults += [f"the floor of {product} cannot be read" for product, floor in floors.items() if floor is None]
     expires = None if known is None else known.expires
     files: dict[str, Target | NotesFile] = {one.download_name: one for one in notes.values()}
@@ -112,6 +116,7 @@ def load_snapshot(database: Database, *, repository: str) -> Snapshot:
             one = Candidate(
                 target=package.target,
                 held=package.held,
+                hold_reason=package.hold_reason or "",
                 floor=floors.get(product),
                 metadata_expires=_NEVER if expires is None else expires,
             )
@@ -124,6 +129,7 @@ def load_snapshot(database: Database, *, repository: str) -> Snapshot:
         files=files,
         revoked=revoked,
         channels=channels,
+        stops=tuple(one.stop for one in on),
         faults=tuple(faults),
     )
 

@@ -10,6 +10,7 @@ from engineshed_packages.protocol import Skipped
 from engineshed_packages.target import Target, target_path
 from engineshed_packages.versions import Version
 from engineshed_server.domain.decide import Candidate, Decision, EngineFacts, decide
+from engineshed_server.domain.stops import Stop
 
 NOW = datetime(2026, 11, 22, 8, tzinfo=UTC)
 ENGINE = EngineFacts(
@@ -173,3 +174,31 @@ def test_a_release_on_the_skip_list_is_said_to_wait_for_a_retry() -> None:
     assert text.endswith(
         "it failed or was taken back on this engine before: it waits for an order that says retry"
     )
+
+
+def test_nothing_is_offered_under_an_emergency_stop_and_it_is_said_why() -> None:
+    stop = Stop(product="manager", channel=None, reason="1.1 eats its logs")
+    decision = decide(ENGINE, [candidate("1.1"), candidate("1.0")], stops=[stop], now=NOW)
+    assert (decision.code, decision.target, codes(decision)) == (
+        "emergency-stop",
+        None,
+        ["emergency-stop", "not-newer"],
+    )
+    assert "1.1 eats its logs" in decision.text
+
+
+def test_a_stop_of_the_releases_channel_holds_an_engine_of_another_one_back_too() -> None:
+    beta = replace(ENGINE, channel="beta")
+    stops = [Stop(product=None, channel="beta", reason="no beta today")]
+    assert decide(beta, [candidate("1.1", channel="beta")], stops=stops, now=NOW).code == "emergency-stop"
+    assert chosen(decide(ENGINE, [candidate("1.1")], stops=stops, now=NOW)) == "1.1"
+
+
+def test_an_engine_that_is_up_to_date_is_that_under_a_stop_too() -> None:
+    stops = [Stop(product=None, channel=None, reason="all")]
+    assert decide(ENGINE, [candidate("1.0")], stops=stops, now=NOW).code == "up-to-date"
+
+
+def test_a_hold_says_why() -> None:
+    held = replace(candidate("1.2", held=True), hold_reason="fails in Lyon")
+    assert ask(held).reasons[0].text == "1.2 (any): it is on hold on this portal: fails in Lyon"

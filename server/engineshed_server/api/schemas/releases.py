@@ -43,6 +43,7 @@ class ReleaseSchema(AnswerSchema):
     version = fields.String()
     published = Moment()
     held = fields.Boolean()
+    hold_reason = fields.String(allow_none=True)
     packages = fields.List(fields.Nested(PackageSchema))
     notes = fields.Nested(NotesSchema, allow_none=True)
 
