@@ -5,6 +5,7 @@
         server.at("/b.zip", answers.truncated(data, 100))
         server.at("/poll", answers.status(429, {"Retry-After": "7"}), answers.json(b"{}"))
         server.mount("/repo/v1/vendor", folder)          # all other files from there, honestly
+        server.forward(portal.url)                       # all other paths to that server, honestly
         client.download(server.url + "/a.zip", …)
         assert server.requests[0].headers["range"] == "bytes=10-"
 
@@ -15,6 +16,7 @@ any function of an ``Exchange``; it may write whatever bytes it likes, whenever 
 
 from __future__ import annotations
 
+import http.client
 import re
 import ssl
 import threading
@@ -82,6 +84,7 @@ class FaultyServer:
         self.requests: list[Request] = []
         self._answers: dict[str, list[Answer]] = {}
         self._mounts: dict[str, Path] = {}
+        self._upstream: str | None = None
         self._lock = threading.Lock()
         self._stopping = threading.Event()
         handler = type("Handler", (_Handler,), {"faulty": self})
@@ -113,6 +116,11 @@ class FaultyServer:
         with self._lock:
             self._mounts[prefix.rstrip("/") + "/"] = folder
 
+    def forward(self, url: str) -> None:
+        """Hand every path that has no answer to the server at *url*: a man in the middle."""
+        with self._lock:
+            self._upstream = url
+
     def paths(self) -> list[str]:
         """The paths asked for, in order."""
         return [request.path for request in self.requests]
@@ -126,7 +134,7 @@ class FaultyServer:
             if path.startswith(prefix) and ".." not in path and found.is_file():
                 kind = "application/json" if path.endswith(".json") else "application/zip"
                 return file(found.read_bytes(), f'"{found.name}"', kind)
-        return status(404)
+        return status(404) if self._upstream is None else forwarded(self._upstream)
 
     def serve(self, handler: _Handler, request: Request) -> None:
         """Record *request* and give its answer; 404 for an unknown path."""
@@ -199,6 +207,41 @@ def file(data: bytes, etag: str = '"v1"', kind: str = "application/zip") -> Answ
             exchange.send(data[start:])
 
     return answer
+
+
+def forwarded(url: str) -> Answer:
+    """What the server at *url* answers to the same request."""
+
+    def answer(exchange: Exchange) -> None:
+        asked = exchange.request
+        connection = http.client.HTTPConnection(url.removeprefix("http://"), timeout=60)
+        try:
+            headers = {
+                name: value for name, value in asked.headers.items() if name not in ("host", "connection")
+            }
+            connection.request(asked.method, asked.path, asked.body or None, headers)
+            got = connection.getresponse()
+            body = got.read()
+        finally:
+            connection.close()
+        left_out = ("transfer-encoding", "connection", "content-length")
+        kept = {name: value for name, value in got.getheaders() if name.lower() not in left_out}
+        length = got.headers.get("Content-Length") if asked.method == "HEAD" else str(len(body))
+        exchange.head(got.status, {**kept, "Content-Length": length or "0"})
+        exchange.send(body)
+
+    return answer
+
+
+def held(until: threading.Event, answer: Answer) -> Answer:
+    """Give *answer* only when *until* is set."""
+
+    def answer_later(exchange: Exchange) -> None:
+        while not until.is_set():
+            exchange.pause(0.02)
+        answer(exchange)
+
+    return answer_later
 
 
 def truncated(data: bytes, at: int, headers: Mapping[str, str] | None = None) -> Answer:
@@ -288,4 +331,6 @@ answers = SimpleNamespace(
     dripping_headers=dripping_headers,
     silent=silent,
     redirect=redirect,
+    forwarded=forwarded,
+    held=held,
 )

@@ -19,7 +19,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from engineshed_packages.builder import build_package
-from engineshed_packages.bundle import write_bundle
+from engineshed_packages.bundle import write_bundle, write_metadata_bundle
 from engineshed_packages.metadata import View, open_view
 from engineshed_packages.repository import Repository
 from engineshed_packages.repository.creation import NewRepository, create_repository, refresh
@@ -172,6 +172,14 @@ class Vendor:
         write_bundle(
             self.repository, product or self.product, Version.parse(version), platforms=platforms, output=path
         )
+        return path
+
+    def metadata_bundle(self) -> Path:
+        """Write a bundle without packages; its path, new at each call."""
+        folder = self.folder / "bundles"
+        folder.mkdir(exist_ok=True)
+        path = folder / f"{len(list(folder.iterdir())) + 1}-metadata-bundle.zip"
+        write_metadata_bundle(self.repository, output=path)
         return path
 
     def package_bytes(self, target: Target) -> bytes:

@@ -2,9 +2,10 @@
 
     Version.txt                         for people, never trusted
     metadata/…                          all roots and the current set
-    targets/<product>/<version>/…       the packages of one release, and its notes
+    targets/<product>/<version>/…       the packages of one release, and its notes; or none
 
     write_bundle(repository, product, version, platforms=…, output=path)
+    write_metadata_bundle(repository, output=path)      no packages: what changed of releases or keys
     with open_bundle(path) as bundle:
         verified = bundle.verify(cache=…, trusted_root=…, now=…, seen=…)
         for target in verified.packages:
@@ -35,8 +36,9 @@ from engineshed_packages.errors import (
     ReleaseRefused,
 )
 from engineshed_packages.manifest import MANIFEST_NAME
-from engineshed_packages.metadata import NotesFile, Seen, View, trusted_view, verify_view
+from engineshed_packages.metadata import NotesFile, Seen, View, issued_of, trusted_view, verify_view
 from engineshed_packages.repository import Repository
+from engineshed_packages.repository.published import Published
 from engineshed_packages.repository.releases import packages_in
 from engineshed_packages.sources import METADATA_FOLDER, TARGETS_FOLDER, Source, ZipSource
 from engineshed_packages.target import ANY, Target, target_path
@@ -56,7 +58,8 @@ class VerifiedBundle:
     Attributes:
         view: the verified metadata to judge by: the bundle's, or the trusted one when that is newer.
         older: the bundle's metadata is older than the trusted one and adds nothing to it.
-        packages: listed packages whose bytes the bundle holds; not yet hashed.
+        packages: listed packages whose bytes the bundle holds; not yet hashed. None in one that was
+            made without packages.
         notes: the same for files of notes.
     """
 
@@ -72,6 +75,11 @@ class Bundle:
     def __init__(self, archive: Archive) -> None:
         self._archive = archive
         self.source: Source = ZipSource(archive)
+
+    @property
+    def has_packages(self) -> bool:
+        """Whether anything lies where packages and notes do, listed or not."""
+        return any(entry.name.startswith(f"{TARGETS_FOLDER}/") for entry in self._archive.entries)
 
     def version_txt(self) -> str:
         """What ``Version.txt`` says, for people; empty when there is none.
@@ -192,11 +200,42 @@ def write_bundle(
         if not file.is_file():
             raise Missing("missing", f"{file} does not exist: the repository is not whole")
     issued = format_time(max(target.published for target in chosen))
-    items = [Item.of_bytes(VERSION_NAME, _version_txt(repository, chosen, issued).encode("utf-8"))]
-    items += [Item.of_bytes(f"{METADATA_FOLDER}/{name}", data) for name, data in published.files()]
-    items += [Item.of_file(f"{TARGETS_FOLDER}/{name}", files[name]) for name in sorted(files)]
-    write_archive(output, items)
+    packages = [Item.of_file(f"{TARGETS_FOLDER}/{name}", files[name]) for name in sorted(files)]
+    _write(output, published, _version_txt(repository, chosen, issued), packages)
     return chosen
+
+
+def write_metadata_bundle(repository: Repository, *, output: Path) -> Published:
+    """Write a bundle without packages: the vendor's newest word, as on a withdrawal or on new keys.
+
+    Raises:
+        MetadataRefused: the repository cannot be read. OSError: *output* cannot be written.
+    """
+    published = repository.published()
+    _write(output, published, _metadata_version_txt(published), [])
+    return published
+
+
+def _write(output: Path, published: Published, version_txt: str, packages: Sequence[Item]) -> None:
+    items = [Item.of_bytes(VERSION_NAME, version_txt.encode("utf-8"))]
+    items += [Item.of_bytes(f"{METADATA_FOLDER}/{name}", data) for name, data in published.files()]
+    write_archive(output, [*items, *packages])
+
+
+def _metadata_version_txt(published: Published) -> str:
+    timestamp = published.timestamp.signed
+    issued = issued_of(timestamp)
+    lines = [
+        "Holds:     signed metadata, no package",
+        f"Issued:    {'unknown' if issued is None else format_time(issued)}",
+        f"Timestamp: {timestamp.version}",
+        f"Root:      {published.root.version}",
+    ]
+    withdrawn = [
+        target for role in published.roles.values() for target in packages_in(role.signed) if target.withdrawn
+    ]
+    lines += [f"Withdrawn: {target.withdrawal} ({target.platform})" for target in withdrawn]
+    return "\n".join(lines) + "\n"
 
 
 def _version_txt(repository: Repository, chosen: Sequence[Target], published: str) -> str:

@@ -351,9 +351,7 @@ def _check_package(order: Order, target: Target | None, facts: EngineFacts) -> N
             f"order {order.id} is for platform {target.platform}, this host is {facts.platform}",
         )
     if target.withdrawn:
-        raise OrderRefused(
-            "order-withdrawn", f"the vendor has withdrawn {target.product} {target.version.text}"
-        )
+        raise OrderRefused("order-withdrawn", target.withdrawal)
     _check_version(order, target, facts)
 
 

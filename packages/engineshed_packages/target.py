@@ -78,7 +78,7 @@ class Target:
         min_version: the version an engine must have at least before it takes this one.
         floor: nothing of the product below it is ever installed by an order.
         withdrawn: the vendor took the release back: it stays listed and is not offered.
-        message: information message in the default language, one line of plain text.
+        message: information message in the default language, one line of plain text; why, when withdrawn.
         notes: target path of the notes, None when there are none.
         extra: custom fields this version does not know, kept as they are.
 
@@ -153,6 +153,12 @@ class Target:
     def fits(self, platform: str) -> bool:
         """Whether the package runs on *platform*; one for ``any`` runs on all."""
         return self.platform in (ANY, platform)
+
+    @property
+    def withdrawal(self) -> str:
+        """What a withdrawn release is said to be, with the vendor's reason: its message."""
+        said = f"the vendor has withdrawn {self.product} {self.version.text}"
+        return f"{said}: {self.message}" if self.message else said
 
     @property
     def download_name(self) -> str:

@@ -8,7 +8,6 @@ import json
 import os
 import subprocess
 import sys
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -22,59 +21,13 @@ from engineshed_packages.cli.commands import bundle, refresh_repository
 from engineshed_packages.errors import KeyUnusable, Unavailable
 from engineshed_packages.locks import exclusive
 from tests.conftest import require
+from tests.packages.shell import BUNDLE, PACKAGE, Shell, released
 from tests.vendor import PASSPHRASE, PRODUCT, Vendor
 
-COMMANDS = [["keys", "init"], ["build"], ["release"], ["bundle"], ["inspect"], ["verify"], ["refresh"]]
-
-
-@dataclass
-class Shell:
-    """Runs commands in a folder and keeps what they said."""
-
-    folder: Path
-    capsys: pytest.CaptureFixture[str]
-    out: str = ""
-    err: str = ""
-
-    def run(self, *arguments: str | Path) -> int:
-        code = main([str(argument) for argument in arguments])
-        self.out, self.err = self.capsys.readouterr()
-        return code
-
-    def data(self, *arguments: str | Path) -> dict[str, object]:
-        assert self.run(*arguments, "--json") == 0, self.err
-        values = json.loads(self.out)
-        assert isinstance(values, dict)
-        return values
-
-
-@pytest.fixture
-def shell(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Shell:
-    """An empty folder as working directory, and a file with a passphrase."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.delenv("ENGINESHED_KEY_PASSPHRASE_FILE", raising=False)
-    (tmp_path / "passphrase").write_text(PASSPHRASE + "\n")
-    (tmp_path / "passphrase").chmod(0o600)
-    return Shell(tmp_path, capsys)
-
-
-@pytest.fixture
-def ready(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> Shell:
-    """Keys and repository are there, and 1.0.0 of the sample engine is built."""
-    monkeypatch.setenv("ENGINESHED_KEY_PASSPHRASE_FILE", "passphrase")
-    assert shell.run("keys", "init", "--product", PRODUCT, "--root-keys", "1", "--threshold", "1") == 0
-    assert shell.run("build", *sample_sources("1.0.0"), "--version", "1.0.0", "--output", "packages") == 0
-    return shell
-
-
-PACKAGE = Path("packages") / f"{PRODUCT}-1.0.0-any.zip"
-BUNDLE = Path(f"{PRODUCT}-1.0.0-bundle.zip")
-
-
-def released(shell: Shell) -> Shell:
-    assert shell.run("release", PACKAGE) == 0
-    assert shell.run("bundle", PRODUCT, "1.0.0") == 0
-    return shell
+COMMANDS = [
+    *(["keys", "init"], ["build"], ["release"], ["withdraw"], ["bundle"], ["inspect"]),
+    *(["verify"], ["refresh"]),
+]
 
 
 # --- the whole way

@@ -225,7 +225,7 @@ def test_what_may_change_of_a_release_changes_for_all_its_packages_and_nothing_e
     vendor.release("1.0.0", platforms=("linux-x86_64", "windows-x86_64"))
     before = listed(vendor)
     vendor.change("1.0.0", change)
-    (name,) = (name for name in change.__slots__ if getattr(change, name) is not None)
+    (name,) = (name for name in change.__slots__ if getattr(change, name) not in (None, ()))
     assert listed(vendor) == tuple(replace(target, **{name: getattr(change, name)}) for target in before)
 
 

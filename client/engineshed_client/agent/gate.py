@@ -94,8 +94,10 @@ class OrderGate:
         if package is None or answer.timestamp_version <= self._seen.load().metadata.timestamp_version:
             return GO
         target = self._portal.open_view().find(package.path)
-        if target is None or target.withdrawn or target.sha256 != package.sha256:
+        if target is None or target.sha256 != package.sha256:
             return _cancel("withdrawn", f"the vendor does not offer {package.path} any more")
+        if target.withdrawn:
+            return _cancel("withdrawn", target.withdrawal)
         return GO
 
 

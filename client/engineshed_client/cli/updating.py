@@ -27,6 +27,7 @@ from engineshed_packages.versions import Version
 
 logger = logging.getLogger(__name__)
 
+NO_PACKAGE = "no-package"
 MAX_STEPS = 20  # releases in a row that each need the one before
 
 
@@ -101,6 +102,10 @@ def run_install(frame: Frame) -> int:
     with frame.locked(context):
         machine.recover(context)
         target = _trust_bundle(frame, context, bundle)
+        if target is None:
+            text = f"{bundle} holds no package to install: its metadata was verified, the newer one counts"
+            frame.output.result({"attempts": [], "outcome": None, "code": NO_PACKAGE, "message": text}, text)
+            return exits.DONE
         journal = begin_install(
             context,
             target,
@@ -111,16 +116,19 @@ def run_install(frame: Frame) -> int:
         return frame.carry_out(context, journal)
 
 
-def _trust_bundle(frame: Frame, context: Context, path: Path) -> Target:
-    """Verify the bundle's metadata, keep what it adds to what is trusted, and choose its package."""
+def _trust_bundle(frame: Frame, context: Context, path: Path) -> Target | None:
+    """Verify the bundle's metadata, keep what it adds to what is trusted, and choose its package.
+
+    None when it was made without packages: to tell of a withdrawal, or of new keys.
+    """
     root, seen = read_trusted_root(context.settings), context.seen.load()
     with client_boundary(), open_bundle(path) as bundle:
         verified = bundle.verify(
             cache=context.paths.metadata, trusted_root=root, now=host_clock(), seen=seen.metadata
         )
-        target = _choose(context, verified.packages, path)
+        target = _choose(context, verified.packages, path) if bundle.has_packages else None
         if verified.older:
-            frame.output.talk("the bundle's metadata is older than what is trusted here: its package counts")
+            frame.output.talk("the bundle's metadata is older than what is trusted here, and adds nothing")
             return target
         MetadataCache(context.paths.metadata).keep(verified.view.files)
     after = seen.with_metadata(verified.view.seen)

@@ -206,7 +206,7 @@ def _check_local(context: Context, target: Target, installed: Tree | None) -> No
             "other-platform", f"the package is for {target.platform}, this host is {settings.platform}"
         )
     if target.withdrawn:
-        raise Refused("withdrawn", f"the vendor has withdrawn {target.product} {target.version}")
+        raise Refused("withdrawn", target.withdrawal)
     _check_not_installed(target, installed)
     floor = context.seen.load().floors.get(target.product)
     if floor is not None and target.version < floor:

@@ -82,7 +82,9 @@ def _check_offered(context: Context, target: Target) -> None:
         now = context.portal.open_view().find(target.path)
     except PortalUnavailable:
         return  # the download itself will tell
-    if now is None or now.withdrawn or now.sha256 != target.sha256:
+    if now is not None and now.withdrawn:
+        raise Refused("withdrawn", now.withdrawal)
+    if now is None or now.sha256 != target.sha256:
         raise Refused("withdrawn", f"the vendor does not offer {target.product} {target.version} any more")
 
 

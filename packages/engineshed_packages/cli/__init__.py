@@ -106,6 +106,7 @@ _RUNS = {
     "keys init": key_runs.run_keys_init,
     "build": runs.run_build,
     "release": runs.run_release,
+    "withdraw": runs.run_withdraw,
     "bundle": runs.run_bundle,
     "inspect": runs.run_inspect,
     "verify": runs.run_verify,

@@ -33,6 +33,7 @@ def build_parser(runs: Mapping[str, Run]) -> argparse.ArgumentParser:
     add_key_commands(top, runs)
     _add_build(top, runs["build"])
     _add_release(top, runs["release"])
+    _add_withdraw(top, runs["withdraw"])
     _add_bundle(top, runs["bundle"])
     _add_inspect(top, runs["inspect"])
     _add_verify(top, runs["verify"])
@@ -92,18 +93,48 @@ def _add_release(to: Commands[argparse.ArgumentParser], run: Run) -> None:
     add_keys(parser)
 
 
+def _add_withdraw(to: Commands[argparse.ArgumentParser], run: Run) -> None:
+    parser = add_command(
+        to,
+        "withdraw",
+        run,
+        summary="take a published release back, and write the bundle that tells portals",
+        more="The release stays listed as withdrawn. Portals that take the bundle in stop offering it; an\n"
+        "engine that accepted it turns back before it stops; one that has installed it runs on. Release\n"
+        "a newer version for those. The reason replaces the release's message; --undo takes both back.",
+        examples="withdraw sample-engine 3.4.0 --reason 'Loses its connection after an hour.'\n"
+        "withdraw sample-engine 3.4.0 --platform windows-x86_64 --reason 'Does not start.'\n"
+        "withdraw sample-engine 3.4.0 --undo",
+    )
+    parser.add_argument("product", metavar="PRODUCT")
+    parser.add_argument("version", metavar="VERSION", type=version)
+    parser.add_argument("--reason", default="", metavar="TEXT", help="one line for the admins (needed)")
+    parser.add_argument("--undo", action="store_true", help="offer it again; --reason is its new message")
+    parser.add_argument(
+        "--platform", action="append", default=[], choices=PLATFORMS, help="only this one; repeatable (all)"
+    )
+    parser.add_argument(
+        "--output", default=".", metavar="PATH", help="file, or folder to name it in (%(default)s)"
+    )
+    add_repository(parser)
+    add_keys(parser)
+
+
 def _add_bundle(to: Commands[argparse.ArgumentParser], run: Run) -> None:
     parser = add_command(
         to,
         "bundle",
         run,
         summary="write the bundle of a published release",
-        more="One zip for the download site, a portal, or an engine without network. Needs no key.",
+        more="One zip for the download site, a portal, or an engine without network. Needs no key.\n"
+        "With --metadata-only it holds no package: what changed of releases or keys, a few kilobytes.",
         examples="bundle sample-engine 3.4.0\n"
-        "bundle sample-engine 3.4.0 --platform linux-x86_64 --output 3.4.0.zip",
+        "bundle sample-engine 3.4.0 --platform linux-x86_64 --output 3.4.0.zip\n"
+        "bundle --metadata-only",
     )
-    parser.add_argument("product", metavar="PRODUCT")
-    parser.add_argument("version", metavar="VERSION", type=version)
+    parser.add_argument("product", metavar="PRODUCT", nargs="?")
+    parser.add_argument("version", metavar="VERSION", nargs="?", type=version)
+    parser.add_argument("--metadata-only", action="store_true", help="no release: the signed metadata alone")
     parser.add_argument(
         "--platform", action="append", default=[], choices=PLATFORMS, help="only this one; repeatable (all)"
     )

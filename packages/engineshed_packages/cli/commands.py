@@ -10,8 +10,10 @@ from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 
+from tuf.api.metadata import TOP_LEVEL_ROLE_NAMES
+
 from engineshed_packages.builder import build_package
-from engineshed_packages.bundle import write_bundle
+from engineshed_packages.bundle import write_bundle, write_metadata_bundle
 from engineshed_packages.cli.answers import (
     Answer,
     age_notices,
@@ -21,11 +23,17 @@ from engineshed_packages.cli.answers import (
     target_rows,
 )
 from engineshed_packages.digests import digest_file
+from engineshed_packages.jsontext import Json
 from engineshed_packages.repository import Repository, role_ages
 from engineshed_packages.repository.creation import refresh
 from engineshed_packages.repository.keys import KeyFolder
 from engineshed_packages.repository.lifetimes import check_alive
-from engineshed_packages.repository.releases import ReleaseTerms, add_release
+from engineshed_packages.repository.releases import (
+    ReleaseChange,
+    ReleaseTerms,
+    add_release,
+    change_release,
+)
 from engineshed_packages.target import ANY, target_path
 from engineshed_packages.versions import Version
 
@@ -87,24 +95,78 @@ def bundle(
     check_alive(age for age in ages if age.name in needed)  # no engine would take such a bundle
     path = output / f"{product}-{parsed}-bundle.zip" if output.is_dir() else output
     targets = write_bundle(repository, product, parsed, platforms=platforms, output=path)
-    digests = digest_file(path)
+    rows, data = _written(path)
     return Answer(
-        rows=[
-            ("Bundle", str(path)),
-            ("Bytes", str(digests.length_bytes)),
-            ("SHA-256", digests.sha256),
-            ("SHA-1", digests.sha1),
-            *target_rows(targets),
-        ],
-        data={
-            "bundle": str(path),
-            "length_bytes": digests.length_bytes,
-            "sha256": digests.sha256,
-            "sha1": digests.sha1,
-            "targets": [target_data(target) for target in targets],
-        },
+        rows=[*rows, *target_rows(targets)],
+        data={**data, "targets": [target_data(target) for target in targets]},
         notices=age_notices(ages),
     )
+
+
+def metadata_bundle(repository: Repository, *, output: Path, now: datetime) -> Answer:
+    """Write a bundle without packages; *output* is a file, or a folder to name it in."""
+    published = repository.published()
+    ages = role_ages(published, now)
+    check_alive(age for age in ages if age.name in TOP_LEVEL_ROLE_NAMES)  # no portal would take it
+    version = published.timestamp.signed.version
+    path = output / f"metadata-{version}-bundle.zip" if output.is_dir() else output
+    write_metadata_bundle(repository, output=path)
+    rows, data = _written(path)
+    return Answer(
+        rows=[*rows, ("Timestamp", f"version {version}"), ("Root", f"version {published.root.version}")],
+        data={**data, "timestamp_version": version, "root_version": published.root.version},
+        notices=age_notices(ages),
+    )
+
+
+def withdraw(
+    repository: Repository,
+    keys: KeyFolder,
+    product: str,
+    version: str,
+    change: ReleaseChange,
+    *,
+    output: Path,
+    now: datetime,
+) -> Answer:
+    """Withdraw a release, or offer it again as *change* says, and write the bundle that tells portals."""
+    changed = change_release(repository, keys, product, Version.parse(version), change, now=now)
+    written = metadata_bundle(repository, output=output, now=now)
+    what = "withdrawn" if change.withdrawn else "offered again"
+    said = what if changed.changed else f"was {what} before for the same reason, nothing changed"
+    return Answer(
+        rows=[
+            ("Release", f"{product} {version} {said}"),
+            *((("Reason", change.message),) if change.message else ()),
+            *written.rows,
+            *target_rows(changed.targets),
+        ],
+        data={
+            "changed": changed.changed,
+            **written.data,
+            "targets": [target_data(target) for target in changed.targets],
+        },
+        notices=[
+            "Publish the bundle as any other: portals obey from its upload on, engines from their next poll.",
+            *written.notices,
+        ],
+    )
+
+
+def _written(path: Path) -> tuple[list[tuple[str, str]], dict[str, Json]]:
+    digests = digest_file(path)
+    rows = [
+        ("Bundle", str(path)),
+        ("Bytes", str(digests.length_bytes)),
+        ("SHA-256", digests.sha256),
+        ("SHA-1", digests.sha1),
+    ]
+    return rows, {
+        "bundle": str(path),
+        "length_bytes": digests.length_bytes,
+        "sha256": digests.sha256,
+        "sha1": digests.sha1,
+    }
 
 
 def refresh_repository(

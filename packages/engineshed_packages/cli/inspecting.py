@@ -58,6 +58,8 @@ def inspect(path: Path) -> Answer:
 def verify(path: Path, *, root_file: Path, now: datetime) -> Answer:
     """Verify a bundle, or a repository's folder, with all its packages and notes, against the vendor's root.
 
+    A bundle that was made without packages is verified for what it is.
+
     Raises:
         MetadataRefused, ContentMismatch, ManifestRefused, ArchiveRefused: it is not genuine or not sound.
     """
@@ -66,15 +68,16 @@ def verify(path: Path, *, root_file: Path, now: datetime) -> Answer:
         if path.is_dir():
             source: Source = FolderSource(path)
             view = open_view(source, cache=Path(folder) / "cache", trusted_root=root, now=now)
-            packages = view.targets
+            packages, empty = view.targets, False
             _check_files(source, packages, tuple(view.notes.values()), Path(folder) / "target.part")
         else:
             with open_archive(path) as archive:
                 opened = Bundle(archive)
                 verified = opened.verify(cache=Path(folder) / "cache", trusted_root=root, now=now)
                 view, packages = verified.view, verified.packages
+                empty = not opened.has_packages
                 _check_files(opened.source, packages, verified.notes, Path(folder) / "target.part")
-    if not packages:
+    if not packages and not empty:
         raise MetadataRefused("nothing-to-verify", f"{path} holds no package that its metadata lists")
     return _verified(path, view, packages, now)
 
@@ -111,7 +114,11 @@ def _verified(path: Path, view: View, packages: Sequence[Target], now: datetime)
             "targets": [target_data(target) for target in packages],
             "roles": ages_data(ages),
         },
-        notices=[*age_notices(ages), *(f"warning: {name}: {why}" for name, why in view.unusable.items())],
+        notices=[
+            *([] if packages else ["It holds no package: signed metadata alone."]),
+            *age_notices(ages),
+            *(f"warning: {name}: {why}" for name, why in view.unusable.items()),
+        ],
     )
 
 

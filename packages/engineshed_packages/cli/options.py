@@ -43,7 +43,7 @@ def add_command(
     parser.add_argument("--json", action="store_true", help="print the data as JSON")
     parser.add_argument("-q", "--quiet", action="store_true", help="no talk on stderr but errors")
     parser.add_argument("-v", "--verbose", action="store_true", help="log on stderr what is done")
-    parser.set_defaults(run=run)
+    parser.set_defaults(run=run, parser=parser)
     return parser
 
 

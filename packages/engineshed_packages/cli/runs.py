@@ -10,7 +10,7 @@ from engineshed_packages.cli import commands, inspecting
 from engineshed_packages.cli.answers import Answer
 from engineshed_packages.cli.passphrase import ask, open_keys
 from engineshed_packages.repository import Repository
-from engineshed_packages.repository.releases import ReleaseTerms
+from engineshed_packages.repository.releases import ReleaseChange, ReleaseTerms
 from engineshed_packages.versions import Version
 
 
@@ -46,11 +46,37 @@ def _version_or_none(text: str | None) -> Version | None:
 
 def run_bundle(arguments: argparse.Namespace, now: datetime) -> Answer:
     """``bundle``."""
+    named = arguments.product is not None and arguments.version is not None
+    if arguments.metadata_only:
+        if arguments.product is not None or arguments.platform:
+            arguments.parser.error("--metadata-only is for the whole repository: name no release or platform")
+        repository = Repository(Path(arguments.repository))
+        return commands.metadata_bundle(repository, output=Path(arguments.output), now=now)
+    if not named:
+        arguments.parser.error("name a PRODUCT and a VERSION, or give --metadata-only")
     return commands.bundle(
         Repository(Path(arguments.repository)),
         arguments.product,
         arguments.version,
         platforms=arguments.platform,
+        output=Path(arguments.output),
+        now=now,
+    )
+
+
+def run_withdraw(arguments: argparse.Namespace, now: datetime) -> Answer:
+    """``withdraw``."""
+    if not arguments.undo and not arguments.reason:
+        arguments.parser.error("--reason is needed: admins are shown it")
+    change = ReleaseChange(
+        withdrawn=not arguments.undo, message=arguments.reason, platforms=tuple(arguments.platform)
+    )
+    return commands.withdraw(
+        Repository(Path(arguments.repository)),
+        open_keys(arguments, ask),
+        arguments.product,
+        arguments.version,
+        change,
         output=Path(arguments.output),
         now=now,
     )

@@ -6,13 +6,15 @@ message may change.
 
     add_release(repository, keys, packages, ReleaseTerms(severity="critical"), now=now)
     change_release(repository, keys, product, version, ReleaseChange(withdrawn=True), now=now)
+
+A release that was withdrawn may be offered again: the vendor signs that like any other change.
 """
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 
@@ -49,13 +51,28 @@ class ReleaseTerms:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReleaseChange:
-    """What is to change of a published release; None leaves as it is. Nothing else can change."""
+    """What is to change of a published release; None leaves as it is. Nothing else can change.
+
+    Attributes:
+        platforms: the packages it is for; all of the release when empty.
+    """
 
     channel: str | None = None
     severity: str | None = None
     floor: Version | None = None
     withdrawn: bool | None = None
     message: str | None = None
+    platforms: tuple[str, ...] = ()
+
+    def applied_to(self, target: Target) -> Target:
+        """*target* with this change.
+
+        Raises:
+            TargetRefused: a value that makes no sense.
+        """
+        names = ("channel", "severity", "floor", "withdrawn", "message")
+        new = {name: value for name in names if (value := getattr(self, name)) is not None}
+        return replace(target, **new)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,24 +128,27 @@ def change_release(
     *,
     now: datetime,
 ) -> Release:
-    """Apply *change* to all packages of a published release.
+    """Apply *change* to the packages of a published release; return those it is for.
 
     Raises:
-        ReleaseRefused: codes ``release-unknown``, ``release-floor``.
+        ReleaseRefused: codes ``release-unknown`` (also for one of the platforms), ``release-floor``.
         TargetRefused: a value that makes no sense.
         Conflict, KeyUnusable, OSError: as ``Repository.publish``.
     """
-    new = {item.name: value for item in fields(change) if (value := getattr(change, item.name)) is not None}
     with repository.draft() as draft:
         role = draft.base.role_for(target_path(product, version, ANY))
         old = [
             target
             for target in packages_in(draft.base.roles[role].signed)
-            if target.product == product and target.version == version
+            if target.product == product
+            and target.version == version
+            and (not change.platforms or target.platform in change.platforms)
         ]
-        if not old:
-            raise ReleaseRefused("release-unknown", f"{product} {version} was never published here")
-        targets = tuple(_with_sane_floor(replace(target, **new)) for target in old)
+        absent = set(change.platforms) - {target.platform for target in old}
+        if not old or absent:
+            what = f"{product} {version}" + (f" for {', '.join(sorted(absent))}" if absent else "")
+            raise ReleaseRefused("release-unknown", f"{what} was never published here")
+        targets = tuple(_with_sane_floor(change.applied_to(target)) for target in old)
         for target in targets:
             if target not in old:
                 draft.change(role).targets[target.path] = _signed_target(target)

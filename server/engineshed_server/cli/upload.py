@@ -107,7 +107,9 @@ def _print(body: bytes, *, as_json: bool, size_bytes: int) -> None:
         release = Fields(values, "release")
         platforms = ", ".join(release.texts("platforms", max_items=100))
         print_data(f"{code}: {release.text('product')} {release.text('version')} ({platforms})")
-    if not releases:
+    if not releases and fields.flag("added_metadata"):
+        print_data(f"{code}: the vendor's newer metadata, no new package")
+    elif not releases:
         print_data(f"{code}: nothing in it is new here")
     for notice in fields.texts("notices", max_items=100, max_chars=1000):
         talk(f"notice: {notice}")

@@ -149,7 +149,8 @@ def _against(
             text=f"it is in channel {target.channel}, the engine follows {engine.channel}",
         )
     if target.withdrawn:
-        return Reason(code="withdrawn", text="the vendor withdrew it")
+        why = f": {target.message}" if target.message else ""
+        return Reason(code="withdrawn", text=f"the vendor withdrew it{why}")
     if candidate.held:
         why = f": {candidate.hold_reason}" if candidate.hold_reason else ""
         return Reason(code="held", text=f"it is on hold on this portal{why}")

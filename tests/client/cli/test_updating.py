@@ -11,7 +11,7 @@ from engineshed_client.cli import frame
 from engineshed_client.install.trees import list_previous
 from engineshed_packages.bundle import open_bundle
 from engineshed_packages.ids import new_id
-from engineshed_packages.repository.releases import ReleaseTerms
+from engineshed_packages.repository.releases import ReleaseChange, ReleaseTerms
 from engineshed_packages.target import Target
 from engineshed_packages.versions import Version
 from tests.client.joined_base import JoinedBase
@@ -125,6 +125,21 @@ def test_install_keeps_what_the_bundle_adds_to_what_is_trusted(joined: JoinedBas
     joined.command("install", str(vendor.bundle("1.0.0")))
     assert (joined.paths.metadata / "metadata" / "timestamp.json").exists()
     assert joined.context.seen.load().metadata.root_version == 1
+
+
+def test_a_bundle_without_packages_tells_an_engine_without_a_portal_of_a_withdrawal(
+    joined: JoinedBase, vendor: Vendor, capsys: pytest.CaptureFixture[str]
+) -> None:
+    joined.install("1.0.0")
+    vendor.release("1.1.0")
+    before = vendor.bundle("1.1.0")
+    vendor.change("1.1.0", ReleaseChange(withdrawn=True, message="Does not start."))
+    assert joined.command("install", str(vendor.metadata_bundle())) == 0
+    assert "holds no package" in capsys.readouterr().out
+    assert joined.command("install", str(before)) == 77
+    assert "[withdrawn]" in (told := capsys.readouterr().err)
+    assert "Does not start." in told
+    assert (joined.version, len(joined.log_lines("BEGIN"))) == ("1.0.0", 1)
 
 
 def test_install_of_an_older_bundle_takes_its_package(joined: JoinedBase, vendor: Vendor) -> None:

@@ -41,6 +41,12 @@ def test_a_bundle_is_published_and_the_second_time_unchanged(here: RunningPortal
     assert (second.returncode, second.stdout) == (exits.DONE, "unchanged: nothing in it is new here\n")
 
 
+def test_metadata_without_a_package_is_told_as_such(here: RunningPortal) -> None:
+    here.vendor.refresh()
+    done = _upload(here, here.vendor.metadata_bundle())
+    assert done.stdout == "published: the vendor's newer metadata, no new package\n"
+
+
 def test_how_far_it_is_goes_to_stderr(here: RunningPortal) -> None:
     here.vendor.release("1.1.0")
     bundle = here.vendor.bundle("1.1.0")

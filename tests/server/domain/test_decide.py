@@ -167,6 +167,11 @@ def test_an_engine_that_is_not_installed_yet_is_spoken_of_as_such() -> None:
     ]
 
 
+def test_the_vendors_reason_for_a_withdrawal_is_told() -> None:
+    text = ask(candidate("1.1", withdrawn=True, message="Does not start.")).text
+    assert text == "manager 1.0 stays: 1.1 (any): the vendor withdrew it: Does not start."
+
+
 def test_a_release_on_the_skip_list_is_said_to_wait_for_a_retry() -> None:
     one = candidate("1.1")
     skipped = (Skipped(version=one.target.version, sha256=one.target.sha256),)

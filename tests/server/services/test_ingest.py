@@ -125,6 +125,16 @@ def test_a_release_the_vendor_withdraws_is_not_offered_any_more(house: House) ->
     assert house.audited()[-2:] == ["package-terms-changed", "metadata-published"]
 
 
+def test_a_withdrawal_arrives_in_a_bundle_without_packages(house: House) -> None:
+    house.publish("1.0.0")
+    engine = house.enrol()
+    house.vendor.change("1.0.0", ReleaseChange(withdrawn=True, message="Does not start."))
+    done = house.ingest_file(house.vendor.metadata_bundle())
+    assert (done.code, done.releases, done.added_metadata) == ("published", (), True)
+    answer = house.poll(engine)
+    assert (answer.order, "the vendor withdrew it: Does not start." in answer.text) == (None, True)
+
+
 def test_the_highest_floor_ever_signed_is_remembered(house: House) -> None:
     house.vendor.release("1.0.0", terms=ReleaseTerms(floor=Version.parse("0.9")))
     house.ingest("1.0.0")
