@@ -25,6 +25,7 @@ from engineshed_client.errors import (
 from engineshed_client.fetch import MAX_ROOT_BYTES, http_client
 from engineshed_client.fsops import FsOps, find_stat
 from engineshed_client.paths import Paths
+from engineshed_client.settings import CA_NAME
 from engineshed_packages import __version__
 from engineshed_packages.enrolment import EnrolAnswer, EnrolLine, EnrolRequest, fingerprint
 from engineshed_packages.errors import FileRefused, MetadataRefused, Missing, ProtocolRefused, SourceRefused
@@ -39,7 +40,6 @@ from engineshed_packages.versions import Version
 logger = logging.getLogger(__name__)
 
 ROOT_NAME = "trusted_root.json"
-CA_NAME = "ca.pem"
 MAX_CA_BYTES = 1024 * 1024
 VENDOR = "vendor"  # the repository whose metadata every portal serves to anybody
 # Faults that say nothing about whose portal it is: it has no release yet, or was long without its vendor.

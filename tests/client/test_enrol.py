@@ -141,10 +141,14 @@ def test_a_wrong_ca_is_refused_before_the_portal_is_asked(
     assert (caught.value.code, portal.server.requests, written(paths)) == ("ca-fingerprint", [], [])
 
 
+@pytest.mark.parametrize("prepared", [False, True], ids=["no settings", "settings that name no CA"])
 def test_a_portal_with_a_ca_of_its_own_is_joined_and_polled_by_it(
-    joining: Joining, paths: Paths, tmp_path: Path
+    joining: Joining, paths: Paths, tmp_path: Path, prepared: bool
 ) -> None:
     authority = Authority(tmp_path)
+    if prepared:
+        paths.update.mkdir()
+        paths.settings.write_text(f'product = "{joining.product}"\nplatform = "{joining.platform}"\n')
     with ScriptedPortal(tls=authority.server_context()) as portal:
         line = replace(portal.line, ca=fingerprint(authority.ca_file.read_bytes()))
         enrol(replace(joining, line=line, ca_file=authority.ca_file), paths, FsOps())

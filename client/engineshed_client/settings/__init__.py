@@ -27,6 +27,7 @@ from engineshed_packages.manifest import ProbeSpec, StartSpec, StopSpec
 from engineshed_packages.target import host_platform
 
 FILE_NAME: Final = "updater.toml"
+CA_NAME: Final = "ca.pem"
 ENV_BASE: Final = "ENGINESHED_BASE"
 MAX_FILE_BYTES: Final = 256 * 1024
 _PROBES: Final = ("probe_url", "probe_tcp", "probe_command")
@@ -226,6 +227,8 @@ def _settings(base: Path, values: Mapping[str, Any]) -> Settings:
     given["trusted_root"] = update / values.get("trusted_root", "trusted_root.json")
     if "ca_file" in given:
         given["ca_file"] = update / given["ca_file"]
+    elif (update / CA_NAME).is_file():  # from `enrol --ca-file`, which changes no updater.toml that is there
+        given["ca_file"] = update / CA_NAME
     given.setdefault("platform", host_platform())
     engine = {name.partition(".")[2]: value for name, value in values.items() if "." in name}
     return Settings(base=base, engine=EngineSettings(**engine), **given)

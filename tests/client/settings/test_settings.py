@@ -37,6 +37,14 @@ def test_relative_files_start_at_the_updaters_folder(tmp_path: Path) -> None:
     assert settings.ca_file == tmp_path / "update" / "ca.pem"
 
 
+def test_the_ca_that_lies_beside_the_file_is_the_one_to_trust(tmp_path: Path) -> None:
+    assert load(tmp_path, 'product = "portal"\n').ca_file is None
+    (tmp_path / "update" / "ca.pem").write_bytes(b"")
+    assert load(tmp_path, 'product = "portal"\n').ca_file == tmp_path / "update" / "ca.pem"
+    named = load(tmp_path, 'product = "portal"\nca_file = "/etc/ca.pem"\n')
+    assert named.ca_file == Path("/etc/ca.pem")
+
+
 def test_the_environment_goes_before_the_file(tmp_path: Path) -> None:
     settings = load(tmp_path, 'product = "portal"\npoll_s = 9\n', environ={"ENGINESHED_POLL_S": "5"})
     assert settings.poll_s == 5
