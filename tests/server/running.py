@@ -1,16 +1,17 @@
 """A portal as it runs in earnest: `engineshed-server run` as a process tree of its own, on a free port."""
 
 import http.client
+import json
 import os
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from engineshed_packages.enrolment import EnrolAnswer, EnrolRequest, TokenAnswer, TokenRequest
+from engineshed_packages.enrolment import EnrolAnswer, EnrolLine, EnrolRequest, TokenAnswer, TokenRequest
 from engineshed_packages.versions import Version
 from engineshed_server.domain.actors import Actor
 from engineshed_server.serve.listening import address_of, listen
@@ -27,25 +28,26 @@ from tests.vendor import PRODUCT, Vendor
 class RunningPortal:
     """A portal in `folder`; what operators do from a shell is done in this process, the rest over HTTP."""
 
-    def __init__(self, folder: Path, *, workers: int = 1) -> None:
+    def __init__(
+        self, folder: Path, *, workers: int = 1, settings: Mapping[str, str | int] | None = None
+    ) -> None:
         self.folder = folder
         self.vendor = Vendor(folder)
         self.log = folder / "portal.log"
         self.config = folder / "portal.toml"
         self._listener = listen("127.0.0.1:0")
         self.address = address_of(self._listener)
-        lines = [
-            "[portal]",
-            f'public_url = "{self.address}"',
-            f'data_dir = "{folder / "data"}"',
-            "[web]",
-            f"workers = {workers}",
-            "[engines]",
-            "poll_s = 1",
-            "[limits]",
-            "upload_bytes = 1_000_000_000",
-        ]
-        self.config.write_text("\n".join(lines) + "\n", "utf-8")
+        values: dict[str, str | int] = {
+            "portal.public_url": self.address,
+            "portal.data_dir": str(folder / "data"),
+            "web.workers": workers,
+            "engines.poll_s": 1,
+            "limits.upload_bytes": 1_000_000_000,
+            **(settings or {}),
+        }
+        # Dotted names are TOML as they stand; JSON writes its texts and numbers.
+        lines = [f"{name} = {json.dumps(value)}\n" for name, value in values.items()]
+        self.config.write_text("".join(lines), "utf-8")
         self.settings: Settings = load_settings(self.config, {})
         initialise(self.settings, root=self.vendor.root, now=datetime.now(UTC))
         self.token = self._make_token()
@@ -95,23 +97,30 @@ class RunningPortal:
         """Process ids of the portal, the parent first."""
         return sorted(process.pid for process in processes_of(self.folder))
 
-    def enrol(self, version: str | None = "1.0.0") -> tuple[EnrolAnswer, str]:
-        """An engine's identity and its first access token, over HTTP."""
+    def enrol_line(self) -> EnrolLine:
+        """What an admin pastes on one host."""
         with closing(open_portal(self.settings)) as portal:
             made = enrolment.create_enrol_token(
                 portal, group="default", uses=1, expires_s=600, actor=Actor("test"), now=datetime.now(UTC)
             )
+        return made.line
+
+    def enrol(
+        self, version: str | None = "1.0.0", *, post: Callable[[str, bytes], bytes] | None = None
+    ) -> tuple[EnrolAnswer, str]:
+        """An engine's identity and its first access token, over HTTP; `post` sends by another way."""
+        send = post or (lambda path, body: self.post(path, body)[1])
         wanted = EnrolRequest(
-            token=made.line.token,
+            token=self.enrol_line().token,
             product=PRODUCT,
             platform="linux-x86_64",
             version=None if version is None else Version.parse(version),
             host_name="host-1",
             updater_version="0.1.0",
         )
-        joined = EnrolAnswer.from_bytes(self.post("/api/v1/enrol", wanted.to_bytes())[1])
+        joined = EnrolAnswer.from_bytes(send("/api/v1/enrol", wanted.to_bytes()))
         asked = TokenRequest(engine=joined.engine, secret=joined.secret)
-        got = TokenAnswer.from_bytes(self.post("/api/v1/token", asked.to_bytes())[1])
+        got = TokenAnswer.from_bytes(send("/api/v1/token", asked.to_bytes()))
         return joined, got.access_token
 
     def post(self, path: str, body: bytes, **headers: str) -> tuple[int, bytes]:

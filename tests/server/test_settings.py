@@ -215,3 +215,19 @@ def test_a_network_is_added_to_the_fault_in_short(tmp_path: Path) -> None:
     with pytest.raises(SettingsRefused) as caught:
         load(folder=tmp_path, web__proxies=" ".join(f"10.0.0.{number}" for number in range(65)))
     assert "at most 64 networks" in caught.value.message
+
+
+@pytest.mark.parametrize("text", ["", "/_blobs", "/inner/packages"])
+def test_the_path_of_the_packages_in_front_is_taken_as_it_is(text: str, tmp_path: Path) -> None:
+    assert load(folder=tmp_path, web__accel=text, web__proxies="127.0.0.1").accel == text
+
+
+@pytest.mark.parametrize("text", ["_blobs", "/_blobs/", "/", "/a/../b", "/a b", "//a", "/a\nX-Other: 1"])
+def test_a_path_of_another_form_is_a_fault(text: str, tmp_path: Path) -> None:
+    with pytest.raises(SettingsRefused, match=r"web\.accel"):
+        load(folder=tmp_path, web__accel=text, web__proxies="127.0.0.1")
+
+
+def test_packages_are_not_handed_to_a_web_server_nobody_named(tmp_path: Path) -> None:
+    with pytest.raises(SettingsRefused, match=r"web\.accel is set and web\.proxies is not"):
+        load(folder=tmp_path, web__accel="/_blobs")

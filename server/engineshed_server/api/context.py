@@ -8,13 +8,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from http import HTTPStatus
+from pathlib import Path
 from typing import cast
 
 from flask import Flask, Response, current_app, g, request
 
 from engineshed_packages.jsontext import Json, write_compact
 from engineshed_server import problems
-from engineshed_server.api.forwarded import HEADER, client_of
+from engineshed_server.api.forwarded import HEADER, came_through_proxy, client_of
 from engineshed_server.api.request_ids import request_id
 from engineshed_server.domain.actors import Actor
 from engineshed_server.problems import Problem
@@ -46,6 +47,19 @@ def client_address() -> str:
     if not proxies:
         return peer
     return client_of(peer, request.headers.get(HEADER), proxies=proxies)
+
+
+def path_in_front(path: Path) -> str | None:
+    """Where the web server that passed this request on finds the stored file *path*; None: it does not."""
+    here = portal()
+    settings = here.settings
+    if not settings.accel or not path.is_relative_to(here.folders.blobs):
+        return None
+    # Who asks us directly gets the bytes from us.
+    peer, forwarded = request.remote_addr or "", request.headers.get(HEADER)
+    if not came_through_proxy(peer, forwarded, proxies=settings.proxies):
+        return None
+    return f"{settings.accel}/{path.relative_to(here.folders.blobs).as_posix()}"
 
 
 def actor_of(token: ApiToken) -> Actor:

@@ -17,7 +17,7 @@ from engineshed_packages.files import read_limited
 from engineshed_packages.target import Target
 from engineshed_server.api import tokens
 from engineshed_server.api.access import EVERYBODY, PACKAGE_READERS, declare
-from engineshed_server.api.context import portal
+from engineshed_server.api.context import path_in_front, portal
 from engineshed_server.api.files import (
     ALWAYS_ASK,
     FOREVER,
@@ -72,4 +72,5 @@ def targets(name: str) -> Response:
         cache_control=FOREVER_PRIVATE,
         download_name=listed.path.rpartition("/")[2],
     )
-    return answer_with(shown, open_stored(found.path, listed.length_bytes), request=request)
+    body = open_stored(found.path, listed.length_bytes)
+    return answer_with(shown, body, request=request, in_front=path_in_front(found.path))

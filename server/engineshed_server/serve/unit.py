@@ -119,7 +119,8 @@ def _data_lines(folders: list[Path]) -> str:
     data, *more = folders
     lines = []
     if data.parent == _STATE:
-        lines += [f"StateDirectory={path_word(data.name)}", "StateDirectoryMode=0700"]
+        # 0710: an access list may let a web server through to the packages, see docs/deployment.md.
+        lines += [f"StateDirectory={path_word(data.name)}", "StateDirectoryMode=0710"]
     else:
         more = [data, *more]
     if more:

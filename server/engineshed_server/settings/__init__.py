@@ -40,6 +40,7 @@ class Settings:
     Attributes:
         data_dir: absolute. ca_file: None when the system's CAs are meant.
         proxies: networks of the web servers in front.
+        accel: path under which these have the packages, without a slash at its end; empty: they do not.
         database_url: always names the driver; may hold a password.
         lines: every setting for people, secrets hidden.
     """
@@ -52,6 +53,7 @@ class Settings:
     workers: int
     threads: int
     proxies: tuple[Network, ...]
+    accel: str
     database_url: str
     upload_bytes: int
     json_bytes: int
@@ -89,6 +91,8 @@ def load_settings(
         except ValueError as err:
             shown = HIDDEN if field.hide is not None else repr(value)
             faults.append(f"{field.name} (from {origin}) is {shown}, expected {err}")
+    if values.get("web.accel") and values.get("web.proxies") == "":
+        faults.append("web.accel is set and web.proxies is not, expected the web server that sends for us")
     if faults:
         raise SettingsRefused(faults)
     return _build(values, {name: origin for name, (_, origin) in found.items()})
@@ -108,6 +112,7 @@ def _build(values: Mapping[str, Value], origins: Mapping[str, str]) -> Settings:
         workers=int(values["web.workers"]),
         threads=int(values["web.threads"]),
         proxies=parse_networks(str(values["web.proxies"])),
+        accel=str(values["web.accel"]),
         database_url=url,
         upload_bytes=int(values["limits.upload_bytes"]),
         json_bytes=int(values["limits.json_bytes"]),

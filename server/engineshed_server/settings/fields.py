@@ -17,6 +17,7 @@ HIDDEN = "(hidden)"
 
 Value = str | int
 _BIND = re.compile(r"(\[[0-9a-fA-F:]+\]|[A-Za-z0-9.-]+):(\d{1,5})", re.ASCII)
+_PREFIX = re.compile(r"(?:/[A-Za-z0-9_-]{1,40}){1,4}", re.ASCII)
 _DRIVERS = {
     "sqlite": "pysqlite",
     "postgresql": "psycopg",
@@ -96,6 +97,12 @@ def _networks(value: Value) -> Value:
     return ", ".join(map(str, parse_networks(str(value))))
 
 
+def _accel(value: Value) -> Value:
+    if value != "" and not _PREFIX.fullmatch(str(value)):
+        raise ValueError("a path such as /_blobs, without a / at its end, or nothing")
+    return str(value)
+
+
 def _level(value: Value) -> Value:
     if str(value).lower() not in ("debug", "info", "warning", "error"):
         raise ValueError("debug, info, warning or error")
@@ -158,6 +165,12 @@ FIELDS: tuple[Field, ...] = (
         default="",
         check=_networks,
         about="addresses of the web servers in front, whose X-Forwarded-For is believed; empty: none",
+    ),
+    Field(
+        name="web.accel",
+        default="",
+        check=_accel,
+        about="internal path under which the web server in front has the packages; empty: we send them",
     ),
     Field(
         name="database.url",

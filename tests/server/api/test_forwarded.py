@@ -127,3 +127,35 @@ def test_who_invents_an_address_for_each_guess_waits_all_the_same(behind: Portal
 def test_without_the_setting_no_forwarded_address_is_believed(here: PortalUnderTest) -> None:
     assert join(here, peer="127.0.0.1", forwarded="203.0.113.9") == 401
     assert audited_addresses(here.portal) == ["127.0.0.1"]
+
+
+@pytest.mark.parametrize(
+    ("peer", "forwarded", "handed_over"),
+    [
+        ("127.0.0.1", "203.0.113.9", True),
+        ("127.0.0.1", None, False),  # a command on the portal's own host
+        ("198.51.100.7", "203.0.113.9", False),
+    ],
+)
+def test_only_a_web_server_that_is_known_is_told_to_send_a_package(
+    tmp_path: Path, vendor: Vendor, peer: str, forwarded: str | None, handed_over: bool
+) -> None:
+    with portal_under_test(tmp_path, vendor, web__proxies="127.0.0.0/8", web__accel="/_blobs") as here:
+        here.publish("1.0.0")
+        (target,) = json.loads(here.get("/api/v1/releases", token=here.token()).data)["releases"][0][
+            "packages"
+        ]
+        headers = {"Authorization": f"Bearer {here.token()}"}
+        if forwarded is not None:
+            headers["X-Forwarded-For"] = forwarded
+        answer = here.http.get(
+            f"/repo/v1/vendor/targets/{target['download_name']}",
+            headers=headers,
+            environ_overrides={"REMOTE_ADDR": peer},
+            buffered=True,
+        )
+    sha256 = target["sha256"]
+    assert answer.headers.get("X-Accel-Redirect") == (
+        f"/_blobs/{sha256[:2]}/{sha256}" if handed_over else None
+    )
+    assert len(answer.data) == (0 if handed_over else target["length"])

@@ -1,0 +1,1 @@
+"""What `deploy/` ships, running for real. (`tests/test_deploy.py` reads it.)"""
