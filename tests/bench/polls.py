@@ -30,6 +30,7 @@ from tests.vendor import PRODUCT
 ENGINES = 10_000
 ROUNDS = 5
 SECONDS = 4
+WARM_UP_S = 12
 CONNECTIONS = 16
 WORKERS = 2
 THREADS = 8
@@ -179,7 +180,7 @@ def measure_polls(folder: Path, *, rounds: int = ROUNDS, seconds: int = SECONDS)
             poll = Contestant("poll without news", here.address, process.pid, script)
             contestants = (bare, flask, poll)
             for one in contestants:
-                one.ask(1)  # to warm up
+                one.ask(WARM_UP_S)  # both workers have then seen each token
                 one.per_s.clear()
                 one.cpu_us.clear()
             for _ in range(rounds):

@@ -54,7 +54,8 @@ class Connection(socket.socket):
     def begin_answer(self, *, close_after: Callable[[], None]) -> None:
         """The head has come; *close_after* makes the answer the last one of this connection."""
         self._pace, self._awaits_head = None, False
-        self.settimeout(None)  # a download may take as long as it likes
+        if self.gettimeout() is not None:
+            self.settimeout(None)  # a download may take as long as it likes
         self._close_after = close_after
 
     def close_after_answer(self) -> None:
@@ -73,7 +74,8 @@ class Connection(socket.socket):
             yield
         finally:
             self._pace = None
-            self.settimeout(before)
+            if self.gettimeout() != before:
+                self.settimeout(before)
 
     def recv(self, bufsize: int, flags: int = 0, /) -> bytes:
         """Receive at most *bufsize* bytes within what the pace allows."""
@@ -81,18 +83,32 @@ class Connection(socket.socket):
             return b""
         if self._pace is None:
             return super().recv(bufsize, flags)
+        data = self._take(bufsize, flags)
+        if data is None:
+            data = self._wait(bufsize, flags, pace=self._pace)
+        self._pace.count(len(data))
+        return data
+
+    def _take(self, bufsize: int, flags: int) -> bytes | None:
+        """What is here already, as it is most often: nothing is set, nothing is waited for."""
+        if self.gettimeout() is not None:  # Python then waits, whatever the flags say
+            return None
         try:
-            patience_s = self._pace.patience_s()
+            return super().recv(bufsize, flags | socket.MSG_DONTWAIT)
+        except BlockingIOError:
+            return None
+
+    def _wait(self, bufsize: int, flags: int, *, pace: _Pace) -> bytes:
+        try:
+            patience_s = pace.patience_s()
             if not patience_s:  # as a timeout, 0 would mean not to wait
                 raise TimeoutError("the peer sends too slowly")
             self.settimeout(patience_s)
-            data = super().recv(bufsize, flags)
+            return super().recv(bufsize, flags)
         except TimeoutError:
             if self._awaits_head:
                 return b""
             raise
-        self._pace.count(len(data))
-        return data
 
     def end(self) -> None:
         """Say that nothing more comes, and give the peer a moment to take the answer (RFC 9112, section 9.6).

@@ -18,6 +18,7 @@ from wsgiref.types import WSGIApplication
 
 # gunicorn carries no type information, hence what is made of its class is unchecked as well.
 from gunicorn.app.base import BaseApplication  # type: ignore[import-untyped]
+from gunicorn.glogging import Logger  # type: ignore[import-untyped]
 
 from engineshed_server.app import create_app
 from engineshed_server.serve.children import die_with_parent
@@ -43,6 +44,13 @@ def run_web(settings: Settings, *, descriptor: int | None = None) -> None:
     """
     chosen = listen(settings.bind).detach() if descriptor is None else descriptor
     PortalApplication(settings, chosen).run()
+
+
+class ServerLog(Logger):  # type: ignore[misc]  # its base is unchecked, see above
+    """gunicorn's log without its access log: the application writes one line a request, with the id."""
+
+    def access(self, *_about: object) -> None:
+        """Nothing; gunicorn would put the line together for every request and then drop it."""
 
 
 class PortalApplication(BaseApplication):  # type: ignore[misc]  # its base is unchecked, see above
@@ -99,6 +107,7 @@ class PortalApplication(BaseApplication):  # type: ignore[misc]  # its base is u
             "control_socket_disable": True,
             "worker_tmp_dir": _MEMORY_FOLDER if Path(_MEMORY_FOLDER).is_dir() else None,
             "proc_name": "engineshed-server",
+            "logger_class": ServerLog,
             "logconfig_dict": dict(log_config(self._settings.log_level)),
             "loglevel": self._settings.log_level,
             "when_ready": when_ready,
