@@ -35,9 +35,7 @@ _COMMAND = "from a command, not over HTTP"
 _VIEW = "such a target is left out of the verified view"
 _UPDATER = "read by the updater, not by the portal"
 NOT_SENT: dict[str, str] = {
-    "404 api-token-unknown": _COMMAND,
     "404 blob-name": "only digests out of verified metadata are asked for",
-    "422 api-token-name": _COMMAND,
     "422 enrol-token-terms": _COMMAND,
     "500 bytes-damaged": "told as internal-error",
     "500 database-damaged": _COMMAND,

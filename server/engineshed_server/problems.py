@@ -64,6 +64,7 @@ STATUS_BY_CODE: Mapping[str, HTTPStatus] = MappingProxyType(
         "length-required": HTTPStatus.LENGTH_REQUIRED,
         "length-unreadable": HTTPStatus.BAD_REQUEST,
         "media-type-not-supported": HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
+        "page-place": HTTPStatus.BAD_REQUEST,
         "parameter-unknown": HTTPStatus.BAD_REQUEST,
         "parameter-unreadable": HTTPStatus.BAD_REQUEST,
         "seq-implausible": HTTPStatus.BAD_REQUEST,

@@ -27,6 +27,7 @@ from engineshed_server.services.ingest import recover
 from engineshed_server.services.portal import REPOSITORY, Identity, Portal
 from engineshed_server.services.presence import Presence
 from engineshed_server.services.snapshot import SnapshotHolder
+from engineshed_server.services.token_use import TokenUse
 from engineshed_server.settings import Settings
 from engineshed_server.storage.blobs import LocalBlobs
 from engineshed_server.storage.folders import Folders
@@ -71,6 +72,7 @@ def open_portal(settings: Settings) -> Portal:
         access=AccessTokens(_secret(folders.access_key), issuer=identity.portal_id),
         snapshot=snapshot,
         presence=Presence(),
+        token_use=TokenUse(),
     )
 
 

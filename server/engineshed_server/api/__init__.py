@@ -14,8 +14,8 @@ Conventions for whoever adds a route for operators. Take ``operators/engines.py`
 - Schemas are in ``schemas/``, by topic. An ``AnswerSchema`` reads a dataclass' attributes; every field is
   always there, null where there is nothing (``allow_none``). The CLI's ``--json`` is
   ``SomeSchema.write(value)`` of the same schema. A ``RequestSchema`` names the dataclass it ``makes`` and
-  refuses unknown fields. Fields of requests are ``Text``, ``Whole``, ``Flag`` of ``schemas.base`` (they cap
-  and are as strict as documented).
+  refuses unknown fields. Fields of requests are ``Text``, ``Whole``, ``Flag``, ``choice`` (in a query
+  ``Digits``) of ``schemas.base`` (they cap and are as strict as documented).
 - Lists are pages: the view returns ``Page(items, place_of_the_last_or_None)``. Filters are fields of a
   subclass of ``PageQuerySchema`` and of ``PageQuery``. Newest first, or by id; the place is a text or a
   tuple of texts.

@@ -46,10 +46,12 @@ def read_json_body(request: Request, *, max_bytes: int) -> bytes:
         Refused: codes ``media-type-not-supported``, ``encoding-not-supported``, ``length-required``,
             ``body-truncated``, ``body-slow``; TooLarge: code ``json-too-large``.
     """
-    if request.mimetype != "application/json":
+    charset = request.mimetype_params.get("charset", "utf-8").lower()
+    if request.mimetype != "application/json" or charset != "utf-8":
+        found = request.headers.get("Content-Type", "")
         raise Refused(
             "media-type-not-supported",
-            f"found Content-Type {request.mimetype[:60]!r}, expected application/json",
+            f"found Content-Type {found[:60]!r}, expected application/json, which is UTF-8",
         )
     length = _content_length(request)
     if length > max_bytes:

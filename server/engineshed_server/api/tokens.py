@@ -13,11 +13,9 @@ from flask import Request
 from engineshed_server.api.context import now, portal
 from engineshed_server.errors import NotAuthenticated
 from engineshed_server.services import access, api_tokens
-from engineshed_server.services.api_tokens import ApiToken, Scope
+from engineshed_server.services.api_tokens import READERS, ApiToken, Scope
 
 MAX_HEADER_CHARS = 4096
-EVERY_SCOPE = frozenset(Scope)
-PUBLISHERS = frozenset({Scope.SUPPORT, Scope.ADMIN})
 _BEARER = re.compile(r"[Bb]earer +([A-Za-z0-9._~+/=-]+)", re.ASCII)
 
 
@@ -34,13 +32,13 @@ def bearer(request: Request) -> str:
     return found.group(1)
 
 
-def operator(request: Request, allowed: frozenset[Scope] = EVERY_SCOPE) -> ApiToken:
+def operator(request: Request, allowed: frozenset[Scope] = READERS) -> ApiToken:
     """The API token that asks; its scope is one of *allowed*.
 
     Raises:
         NotAuthenticated, NotAllowed.
     """
-    return api_tokens.verify_api_token(portal(), bearer(request), allowed=allowed)
+    return api_tokens.verify_api_token(portal(), bearer(request), allowed=allowed, now=now())
 
 
 def engine(request: Request) -> str:
@@ -62,4 +60,4 @@ def reader_of_packages(request: Request) -> None:
     if token.count(".") == 2:  # an access token is a JWT, an API token has no dots
         access.verify_engine(portal(), token, now=now())
     else:
-        api_tokens.verify_api_token(portal(), token, allowed=EVERY_SCOPE)
+        api_tokens.verify_api_token(portal(), token, allowed=READERS, now=now())

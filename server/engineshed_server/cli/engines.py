@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import re
-
 import click
 
 from engineshed_packages.jsontext import Json
 from engineshed_packages.times import format_time
 from engineshed_server.api.schemas.engines import DecisionSchema, EngineDetailSchema, EngineSchema
+from engineshed_server.cli.durations import DURATION
 from engineshed_server.cli.opening import opened
 from engineshed_server.cli.options import ACTOR, now, with_settings
 from engineshed_server.cli.output import print_data, print_json, print_table, talk
@@ -18,7 +17,6 @@ from engineshed_server.settings import Settings
 
 PAGE = 500
 SHOWN_LOG_LINES = 3
-_UNITS_S = {"m": 60, "h": 3600, "d": 86400}
 
 
 @click.group()
@@ -132,15 +130,21 @@ def enrol_token() -> None:
     "--uses", type=click.IntRange(1, 100_000), default=1, show_default=True, help="Engines it is good for."
 )
 @click.option(
-    "--expires", default="24h", show_default=True, metavar="DURATION", help="How long, as 30m, 24h or 7d."
+    "--expires",
+    "expires_s",
+    type=DURATION,
+    default="24h",
+    show_default=True,
+    metavar="DURATION",
+    help="How long, as 30m, 24h or 7d.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @with_settings
-def create(settings: Settings, group: str, uses: int, expires: str, as_json: bool) -> None:
+def create(settings: Settings, group: str, uses: int, expires_s: int, as_json: bool) -> None:
     """Make a token and print the one line to paste on an engine's host, this once."""
     with opened(settings) as portal:
         made = enrolment.create_enrol_token(
-            portal, group=group, uses=uses, expires_s=_seconds(expires), actor=ACTOR, now=now()
+            portal, group=group, uses=uses, expires_s=expires_s, actor=ACTOR, now=now()
         )
     if as_json:
         values: dict[str, Json] = {"id": made.token_id, "line": made.line.text(), "group": made.group}
@@ -149,12 +153,3 @@ def create(settings: Settings, group: str, uses: int, expires: str, as_json: boo
     engines_text = "1 engine" if made.uses == 1 else f"{made.uses} engines"
     talk(f"For {engines_text} of group {made.group}, until {format_time(made.expires)}, shown only now:")
     print_data(made.line.text())
-
-
-def _seconds(text: str) -> int:
-    found = re.fullmatch(r"([1-9]\d{0,4})([mhd])", text, re.ASCII)
-    if found is None:
-        raise click.BadParameter(
-            f"found {text!r}, expected a duration such as 30m, 24h or 7d", param_hint="--expires"
-        )
-    return int(found.group(1)) * _UNITS_S[found.group(2)]

@@ -183,7 +183,7 @@ class EnrolTokenRow(Base):
 
 
 class ApiTokenRow(Base):
-    """A token of a person's program; only its hash is here."""
+    """A token of a person's program; only its hash is here. ``used`` is rough: see ``services.token_use``."""
 
     __tablename__ = "api_tokens"
 
@@ -192,6 +192,8 @@ class ApiTokenRow(Base):
     name: Mapped[str] = mapped_column(String(200))
     scope: Mapped[str] = mapped_column(String(16))
     created: Mapped[datetime] = mapped_column(UtcDateTime)
+    expires: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    used: Mapped[datetime | None] = mapped_column(UtcDateTime)
     revoked: Mapped[datetime | None] = mapped_column(UtcDateTime)
 
 

@@ -1,6 +1,6 @@
-"""Tokens that wait to be used: for joining (with uses and expiry) and for the API (with a scope).
+"""Tokens with which engines join, with uses and expiry, and how often somebody guessed at them.
 
-Only hashes are stored: who reads the database cannot join or call. A token has 160 random bits, so a
+Only hashes are stored: who reads the database cannot join. A token has 160 random bits, so a
 plain SHA-256 is enough: there is nothing to guess and so nothing to slow down.
 """
 
@@ -13,7 +13,7 @@ from sqlalchemy import delete, select, update
 from sqlalchemy.orm import Session
 
 from engineshed_server.db.guard import changed_rows
-from engineshed_server.db.models import ApiTokenRow, EnrolTokenRow, ThrottleRow
+from engineshed_server.db.models import EnrolTokenRow, ThrottleRow
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,18 +26,6 @@ class EnrolTokenRecord:
     uses_left: int
     expires: datetime
     created: datetime
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ApiTokenRecord:
-    """A token of the API."""
-
-    token_id: str
-    token_hash: str
-    name: str
-    scope: str
-    created: datetime
-    revoked: datetime | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,59 +77,6 @@ def consume_enrol_token(session: Session, token_hash: str, *, now: datetime) -> 
         .values(uses_left=EnrolTokenRow.uses_left - 1)
     )
     return changed_rows(session, statement) == 1
-
-
-def add_api_token(session: Session, record: ApiTokenRecord) -> None:
-    """Write a new API token."""
-    session.add(
-        ApiTokenRow(
-            id=record.token_id,
-            token_hash=record.token_hash,
-            name=record.name,
-            scope=record.scope,
-            created=record.created,
-            revoked=record.revoked,
-        )
-    )
-
-
-def find_api_token(session: Session, token_hash: str) -> ApiTokenRecord | None:
-    """The API token with this hash."""
-    row = session.scalar(select(ApiTokenRow).where(ApiTokenRow.token_hash == token_hash))
-    return None if row is None else _api_record(row)
-
-
-def get_api_token(session: Session, token_id: str) -> ApiTokenRecord | None:
-    """The API token with this id, None when there is none."""
-    row = session.get(ApiTokenRow, token_id)
-    return None if row is None else _api_record(row)
-
-
-def list_api_tokens(session: Session) -> tuple[ApiTokenRecord, ...]:
-    """All API tokens, revoked ones too, the oldest first."""
-    rows = session.scalars(select(ApiTokenRow).order_by(ApiTokenRow.created, ApiTokenRow.id))
-    return tuple(_api_record(row) for row in rows)
-
-
-def revoke_api_token(session: Session, token_id: str, *, now: datetime) -> bool:
-    """Revoke a token that is not revoked yet; false when it was, or is unknown."""
-    statement = (
-        update(ApiTokenRow)
-        .where(ApiTokenRow.id == token_id, ApiTokenRow.revoked.is_(None))
-        .values(revoked=now)
-    )
-    return changed_rows(session, statement) == 1
-
-
-def _api_record(row: ApiTokenRow) -> ApiTokenRecord:
-    return ApiTokenRecord(
-        token_id=row.id,
-        token_hash=row.token_hash,
-        name=row.name,
-        scope=row.scope,
-        created=row.created,
-        revoked=row.revoked,
-    )
 
 
 def find_throttle(session: Session, source: str) -> Throttle | None:

@@ -65,3 +65,4 @@ class Background:
 
     def _flush(self) -> None:
         self._portal.presence.flush(self._portal.database)
+        self._portal.token_use.flush(self._portal.database)

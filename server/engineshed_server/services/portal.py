@@ -14,6 +14,7 @@ from engineshed_server.db.database import Database
 from engineshed_server.services.access_tokens import AccessTokens
 from engineshed_server.services.presence import Presence
 from engineshed_server.services.snapshot import SnapshotHolder
+from engineshed_server.services.token_use import TokenUse
 from engineshed_server.settings import Settings
 from engineshed_server.storage.blobs import BlobStore
 from engineshed_server.storage.folders import Folders
@@ -58,9 +59,11 @@ class Portal:
     access: AccessTokens
     snapshot: SnapshotHolder
     presence: Presence
+    token_use: TokenUse
     repository: str = REPOSITORY
 
     def close(self) -> None:
         """Write what is buffered and give the database's connections back."""
         self.presence.flush(self.database)
+        self.token_use.flush(self.database)
         self.database.close()

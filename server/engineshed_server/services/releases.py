@@ -16,6 +16,7 @@ from engineshed_packages.target import Target
 from engineshed_packages.versions import Version
 from engineshed_server.db import releases
 from engineshed_server.errors import NotFound, format_boundary
+from engineshed_server.services.pages import no_place
 from engineshed_server.services.portal import Portal
 
 
@@ -83,13 +84,15 @@ def page_releases(portal: Portal, *, limit: int, after: tuple[str, ...] | None =
     """At most *limit* of what ``list_releases`` gives, from behind *after*.
 
     Raises:
-        Refused: code ``version-unreadable``: *after* is no place in this list.
+        Refused: code ``page-place``.
     """
     found: Sequence[Release] = list_releases(portal)
     if after is not None:
         product, version = after
-        with format_boundary():
+        try:
             last = Version.parse(version)
+        except VersionUnreadable as err:
+            raise no_place() from err
         found = [
             one
             for one in found

@@ -19,7 +19,8 @@ from typing import TypeAlias
 
 from engineshed_packages.metadata import NotesFile
 from engineshed_packages.target import DEFAULT_CHANNEL, Target
-from engineshed_server.db import engines, portal, releases, stops, trust
+from engineshed_server.db import api_tokens, engines, portal, releases, stops, trust
+from engineshed_server.db.api_tokens import ApiTokenRecord
 from engineshed_server.db.database import Database, Session
 from engineshed_server.domain.decide import Candidate, Decision, EngineFacts, decide
 from engineshed_server.domain.stops import Stop
@@ -47,6 +48,7 @@ class Snapshot:
         files: packages and notes by download name; those that are arriving too.
         revoked: ids of engines. channels: of those engines that do not follow the default.
         stops: the emergency stops that are on.
+        api_tokens: those that were not revoked, by hash.
         faults: stored rows that could not be read; what they protect is not offered, the rest is served.
     """
 
@@ -58,6 +60,7 @@ class Snapshot:
     revoked: frozenset[str] = frozenset()
     channels: Mapping[str, str] = field(default_factory=dict)
     stops: tuple[Stop, ...] = ()
+    api_tokens: Mapping[str, ApiTokenRecord] = field(default_factory=dict)
     faults: tuple[str, ...] = ()
     _decided: dict[tuple[EngineFacts, str | None, bool], Decision] = field(
         default_factory=dict, compare=False
@@ -103,6 +106,7 @@ def load_snapshot(database: Database, *, repository: str) -> Snapshot:
         revoked = engines.list_revoked(session)
         channels = engines.list_channels(session, default=DEFAULT_CHANNEL)
         on = stops.list_stops(session)
+        tokens = api_tokens.list_good_api_tokens(session)
     faults += [f"the floor of {product} cannot be read" for product, floor in floors.items() if floor is None]
     expires = None if known is None else known.expires
     files: dict[str, Target | NotesFile] = {one.download_name: one for one in notes.values()}
@@ -130,6 +134,7 @@ def load_snapshot(database: Database, *, repository: str) -> Snapshot:
         revoked=revoked,
         channels=channels,
         stops=tuple(one.stop for one in on),
+        api_tokens={token.token_hash: token for token in tokens},
         faults=tuple(faults),
     )
 

@@ -1,5 +1,6 @@
 """`release`, `engine`, `enrol-token`, `token`: what an admin does every day."""
 
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -8,6 +9,7 @@ from engineshed_packages import exits
 from engineshed_packages.enrolment import EnrolLine
 from engineshed_packages.protocol import Outcome
 from engineshed_packages.repository.releases import ReleaseTerms
+from engineshed_packages.times import parse_time
 from tests.server.cli.conftest import Command, join, poll_from, publish, report_from
 from tests.vendor import Vendor
 
@@ -151,7 +153,21 @@ def test_an_api_token_is_made_and_revoked(portal: Command) -> None:
 def test_an_unknown_api_token_is_told(portal: Command) -> None:
     said = portal("token", "revoke", "tok_x")
     assert said.code == exits.FAILED
-    assert "api-token-unknown" in said.err
+    assert "api-token-not-found" in said.err
+
+
+def test_an_api_token_can_be_made_to_end(portal: Command) -> None:
+    portal("token", "create", "--name", "ci", "--expires", "90d")
+    (listed,) = portal("token", "list", "--json").values["tokens"]
+    life = parse_time(listed["expires"]) - parse_time(listed["created"])
+    assert (life, listed["used"]) == (timedelta(days=90), None)
+
+
+@pytest.mark.parametrize("text", ["", "90", "d", "0d", "-1d", "1w", "١d"])
+def test_a_life_that_is_no_duration_is_a_usage_error(portal: Command, text: str) -> None:
+    said = portal("token", "create", "--expires", text)
+    assert said.code == exits.USAGE
+    assert "expected a duration" in said.err
 
 
 def test_api_tokens_are_listed_with_the_ids_that_revoke_takes(portal: Command) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from datetime import datetime
+from enum import StrEnum
 from typing import Any, ClassVar, cast
 
 from marshmallow import RAISE, Schema, ValidationError, fields, post_load, validate
@@ -12,7 +13,7 @@ from marshmallow import RAISE, Schema, ValidationError, fields, post_load, valid
 from engineshed_packages.jsontext import Json, escape_controls
 from engineshed_packages.times import format_time
 
-_WHOLE = re.compile(r"-?[0-9]{1,18}", re.ASCII)
+_DIGITS = re.compile(r"-?[0-9]{1,18}", re.ASCII)
 
 
 class AnswerSchema(Schema):
@@ -75,15 +76,29 @@ def _printable(text: str) -> None:
 
 
 class Whole(fields.Integer):
-    """A whole number from *least* to *most*; in a body a JSON number, in a query ASCII digits."""
+    """A whole number from *least* to *most* in a body, written as a JSON number."""
 
     def __init__(self, *, least: int, most: int, **kwargs: Any) -> None:
         super().__init__(validate=validate.Range(min=least, max=most), **kwargs)
 
     def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> int:
-        if type(value) is int or (isinstance(value, str) and _WHOLE.fullmatch(value)):
+        if type(value) is int:  # true is an int to Python
+            return value
+        raise ValidationError("expected a whole number")
+
+
+class Digits(Whole):
+    """A whole number from *least* to *most* in a query, written in ASCII digits."""
+
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> int:
+        if isinstance(value, str) and _DIGITS.fullmatch(value):
             return int(value)
         raise ValidationError("expected a whole number")
+
+
+def choice(kind: type[StrEnum], **kwargs: Any) -> fields.Enum[Any]:
+    """One of the words of *kind*, read as its member."""
+    return fields.Enum(kind, by_value=True, **kwargs)
 
 
 class Flag(fields.Boolean):

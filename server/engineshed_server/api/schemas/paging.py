@@ -9,7 +9,7 @@ from typing import Any
 
 from marshmallow import ValidationError, fields
 
-from engineshed_server.api.schemas.base import RequestSchema, Whole
+from engineshed_server.api.schemas.base import Digits, RequestSchema
 
 DEFAULT_LIMIT = 100
 MAX_LIMIT = 1000
@@ -68,5 +68,5 @@ class PageQuerySchema(RequestSchema):
 
     makes = PageQuery
 
-    limit = Whole(least=1, most=MAX_LIMIT, load_default=DEFAULT_LIMIT)
+    limit = Digits(least=1, most=MAX_LIMIT, load_default=DEFAULT_LIMIT)
     cursor = Cursor()
