@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from datetime import datetime
 
 from sqlalchemy import bindparam, insert, select, update
 from sqlalchemy.orm import Session
@@ -29,36 +28,55 @@ def write_presences(session: Session, presences: Sequence[Presence]) -> None:
     write one engine at once the later forgets a nonce of the earlier; the next polls bring it back.
     """
     ids = [presence.engine_id for presence in presences]
-    columns = (PresenceRow.engine_id, PresenceRow.boot, PresenceRow.boots, PresenceRow.seen)
-    found = session.execute(select(*columns).where(PresenceRow.engine_id.in_(ids)))
-    known = {row.engine_id: (row.boot, row.boots, row.seen) for row in found}
-    strangers = [presence.engine_id for presence in presences if presence.engine_id not in known]
-    enrolled = frozenset(session.scalars(select(EngineRow.id).where(EngineRow.id.in_(strangers))))
-    new: list[Values] = []
+    query = select(PresenceRow.engine_id, PresenceRow.boot).where(PresenceRow.engine_id.in_(ids))
+    known: dict[str, str] = dict(session.execute(query).tuples())
+    strangers = [presence for presence in presences if presence.engine_id not in known]
+    if strangers:
+        _add(session, strangers)
+    others = [
+        presence for presence in presences if known.get(presence.engine_id, presence.boot) != presence.boot
+    ]
+    boots = _boots_after(session, others) if others else {}
     changed: dict[frozenset[str], list[Values]] = {}
     for presence in presences:
+        if presence.engine_id not in known:
+            continue
         values: Values = {name: getattr(presence, name) for name in PRESENCE_COLUMNS}
-        if presence.engine_id in known:
-            boot, boots, seen = known[presence.engine_id]
-            values |= _boots_of(presence, boot=boot, written=boots, seen=seen)
-            if presence.attributes is None:
-                del values["attributes"]
-            changed.setdefault(frozenset(values), []).append(values)
-        elif presence.engine_id in enrolled:
-            first = Boots().after(presence.boot, now=presence.seen)
-            new.append({**values, "boots": json.dumps(first.to_dict())})
-    if new:
-        session.execute(insert(PresenceRow), new)
+        if presence.engine_id in boots:
+            values["boots"] = boots[presence.engine_id]
+        if presence.attributes is None:
+            del values["attributes"]
+        changed.setdefault(frozenset(values), []).append(values)
     for rows in changed.values():
         _replace(session, rows)
 
 
-def _boots_of(presence: Presence, *, boot: str, written: str, seen: datetime) -> Mapping[str, str]:
-    """The column ``boots``, when the start that polls is not the one that polled last."""
-    if presence.boot == boot:
-        return {}
-    before = Boots.from_dict(json.loads(written)).polled(seen)
-    return {"boots": json.dumps(before.after(presence.boot, now=presence.seen).to_dict())}
+def _add(session: Session, presences: Sequence[Presence]) -> None:
+    """The first word of each engine; of an engine that nobody enrolled, nothing is kept."""
+    ids = [presence.engine_id for presence in presences]
+    enrolled = frozenset(session.scalars(select(EngineRow.id).where(EngineRow.id.in_(ids))))
+    rows: list[Values] = []
+    for presence in presences:
+        if presence.engine_id in enrolled:
+            boots = Boots().after(presence.boot, now=presence.seen)
+            values: Values = {name: getattr(presence, name) for name in PRESENCE_COLUMNS}
+            rows.append({**values, "boots": json.dumps(boots.to_dict())})
+    if rows:
+        session.execute(insert(PresenceRow), rows)
+
+
+def _boots_after(session: Session, presences: Sequence[Presence]) -> Mapping[str, str]:
+    """The column ``boots`` of engines whose updater has been started anew, or that two hosts poll for."""
+    columns = (PresenceRow.engine_id, PresenceRow.boots, PresenceRow.seen)
+    ids = [presence.engine_id for presence in presences]
+    found = session.execute(select(*columns).where(PresenceRow.engine_id.in_(ids)))
+    before = {row.engine_id: Boots.from_dict(json.loads(row.boots)).polled(row.seen) for row in found}
+    return {
+        presence.engine_id: json.dumps(
+            before[presence.engine_id].after(presence.boot, now=presence.seen).to_dict()
+        )
+        for presence in presences
+    }
 
 
 def _replace(session: Session, rows: Sequence[Values]) -> None:
