@@ -16,7 +16,8 @@ ANY = "any"
 PLATFORMS = ("linux-x86_64", "windows-x86_64", ANY)
 
 _PRODUCT = re.compile(r"[a-z](?:[a-z0-9-]{0,62}[a-z0-9])?", re.ASCII)
-_CHANNEL = re.compile(r"[a-z0-9](?:[a-z0-9._-]{0,62}[a-z0-9])?", re.ASCII)
+CHANNEL_PATTERN = r"[a-z0-9](?:[a-z0-9._-]{0,62}[a-z0-9])?"
+_CHANNEL = re.compile(CHANNEL_PATTERN, re.ASCII)
 _MACHINES = frozenset({"x86_64", "amd64"})
 # A product is a folder, a file name and a TUF role: names that mean something else to Windows or to TUF
 # are nobody's product.

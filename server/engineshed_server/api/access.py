@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TypeVar
 
-from engineshed_server.services.api_tokens import Scope
+from engineshed_server.services.api_tokens import RELEASE_READERS, Scope
 
 _DECLARED = "_engineshed_access"
 
@@ -37,7 +37,7 @@ class Access:
 
 EVERYBODY = Access(Asker.ANYBODY)
 ENGINES = Access(Asker.ENGINE)
-PACKAGE_READERS = Access(Asker.ENGINE_OR_OPERATOR, frozenset(Scope))
+PACKAGE_READERS = Access(Asker.ENGINE_OR_OPERATOR, RELEASE_READERS)
 
 
 def operators(scopes: frozenset[Scope]) -> Access:

@@ -13,7 +13,7 @@ from flask import Request
 from engineshed_server.api.context import now, portal
 from engineshed_server.errors import NotAuthenticated
 from engineshed_server.services import access, api_tokens
-from engineshed_server.services.api_tokens import READERS, ApiToken, Scope
+from engineshed_server.services.api_tokens import READERS, RELEASE_READERS, ApiToken, Scope
 
 MAX_HEADER_CHARS = 4096
 _BEARER = re.compile(r"[Bb]earer +([A-Za-z0-9._~+/=-]+)", re.ASCII)
@@ -60,4 +60,4 @@ def reader_of_packages(request: Request) -> None:
     if token.count(".") == 2:  # an access token is a JWT, an API token has no dots
         access.verify_engine(portal(), token, now=now())
     else:
-        api_tokens.verify_api_token(portal(), token, allowed=READERS, now=now())
+        api_tokens.verify_api_token(portal(), token, allowed=RELEASE_READERS, now=now())

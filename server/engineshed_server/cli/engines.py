@@ -11,7 +11,10 @@ from engineshed_server.cli.durations import DURATION
 from engineshed_server.cli.opening import opened
 from engineshed_server.cli.options import ACTOR, now, with_settings
 from engineshed_server.cli.output import print_data, print_json, print_table, talk
+from engineshed_server.domain.filters import EngineFilter
+from engineshed_server.domain.revisions import ANY_REVISION
 from engineshed_server.services import engines, enrolment, fleet
+from engineshed_server.services.engine_edits import EngineChange, change_engine
 from engineshed_server.services.engines import AttemptLine, EngineDetail, EngineLine
 from engineshed_server.settings import Settings
 
@@ -25,15 +28,20 @@ def engine() -> None:
 
 
 @engine.command("list")
+@click.option("--product", help="Only of this product.")
+@click.option("--state", help="Only in this state, as enrolled or revoked.")
+@click.option("--group", help="Only of this group.")
+@click.option("--channel", help="Only those that follow this channel.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @with_settings
-def list_command(settings: Settings, as_json: bool) -> None:
-    """List all engines."""
+def list_command(settings: Settings, /, as_json: bool, **words: str | None) -> None:
+    """List engines, by id."""
+    wanted = EngineFilter(**words)
     found: list[EngineLine] = []
     with opened(settings) as portal:
         cursor: str | None = None
         while True:
-            page = engines.list_engines(portal, limit=PAGE, cursor=cursor)
+            page = engines.list_engines(portal, wanted, limit=PAGE, cursor=cursor)
             found += page.engines
             cursor = page.next_cursor
             if cursor is None:
@@ -107,6 +115,21 @@ def explain(settings: Settings, engine_id: str, as_json: bool) -> None:
     print_data(f"{decision.code}: {decision.text}")
     for reason in decision.reasons:
         print_data(f"  {reason.code:<20} {reason.text}")
+
+
+@engine.command()
+@click.argument("engine_id")
+@click.option("--group", help="Put it into this group.")
+@click.option("--channel", help="Let it follow this channel.")
+@with_settings
+def change(settings: Settings, engine_id: str, group: str | None, channel: str | None) -> None:
+    """Put ENGINE_ID into another group, or let it follow another channel."""
+    wanted = EngineChange(group=group, channel=channel)
+    with opened(settings) as portal:
+        changed = change_engine(
+            portal, engine_id, change=wanted, expected=ANY_REVISION, actor=ACTOR, now=now()
+        )
+    talk(f"engine {engine_id} {'is changed' if changed else 'was so already'}")
 
 
 @engine.command()

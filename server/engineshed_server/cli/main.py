@@ -34,6 +34,7 @@ CODES = (
 # Where each command is. A module is loaded when its command runs: `upload` on a build machine needs no
 # database, and nobody should wait a second for `--version`.
 COMMANDS: Mapping[str, str] = {
+    "audit": "audit:audit",
     "config": "configuration:config",
     "db": "database:db",
     "demo": "demo:demo",

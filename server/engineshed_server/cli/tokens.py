@@ -34,7 +34,7 @@ def token() -> None:
     type=click.Choice([scope.value for scope in Scope]),
     default=Scope.VIEWER.value,
     show_default=True,
-    help="viewer reads; support publishes and reads; admin does everything.",
+    help="viewer reads; support uploads and reads releases; admin does everything.",
 )
 @click.option(
     "--expires",

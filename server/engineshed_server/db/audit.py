@@ -12,6 +12,7 @@ from sqlalchemy.orm import Session
 
 from engineshed_server.db.models import AuditRow
 from engineshed_server.domain.actors import Actor
+from engineshed_server.domain.filters import AuditFilter
 
 _ACTOR_CHARS = 200
 _ADDRESS_CHARS = 64
@@ -71,17 +72,34 @@ def _text(values: Details) -> str:
 
 def list_audit(session: Session) -> tuple[AuditRecord, ...]:
     """All changes, oldest first."""
-    rows = session.scalars(select(AuditRow).order_by(AuditRow.id))
-    return tuple(
-        AuditRecord(
-            id=row.id,
-            at=row.at,
-            actor=Actor(row.actor, address=row.address, request=row.request),
-            action=row.action,
-            subject=row.subject,
-            details=row.details,
-            before=row.before,
-            after=row.after,
-        )
-        for row in rows
+    return tuple(_record(row) for row in session.scalars(select(AuditRow).order_by(AuditRow.id)))
+
+
+def page_audit(
+    session: Session, wanted: AuditFilter, *, limit: int, before_id: int | None
+) -> tuple[AuditRecord, ...]:
+    """At most *limit* changes that *wanted* lets through, newest first, from before *before_id*."""
+    query = select(AuditRow).order_by(AuditRow.id.desc()).limit(limit)
+    if before_id is not None:
+        query = query.where(AuditRow.id < before_id)
+    for column, value in (
+        (AuditRow.subject, wanted.subject),
+        (AuditRow.actor, wanted.actor),
+        (AuditRow.action, wanted.action),
+    ):
+        if value is not None:
+            query = query.where(column == value)
+    return tuple(_record(row) for row in session.scalars(query))
+
+
+def _record(row: AuditRow) -> AuditRecord:
+    return AuditRecord(
+        id=row.id,
+        at=row.at,
+        actor=Actor(row.actor, address=row.address, request=row.request),
+        action=row.action,
+        subject=row.subject,
+        details=row.details,
+        before=row.before,
+        after=row.after,
     )

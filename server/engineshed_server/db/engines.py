@@ -12,6 +12,8 @@ from sqlalchemy.orm import Session
 from engineshed_server.db.guard import changed_rows
 from engineshed_server.db.models import EngineRow, PresenceRow
 from engineshed_server.domain.boots import Boots
+from engineshed_server.domain.filters import EVERY_ENGINE, EngineFilter
+from engineshed_server.errors import Raced
 
 ENROLLED = "enrolled"
 REVOKED = "revoked"
@@ -46,6 +48,7 @@ class EngineRecord:
     Attributes:
         version, version_at: from enrolment and reports, and when it was said.
         boots: the starts of its updater that polled lately.
+        revision: counts the edits of group and channel.
     """
 
     engine_id: str
@@ -62,6 +65,7 @@ class EngineRecord:
     revoked: datetime | None
     presence: Presence | None
     boots: Boots = field(default_factory=Boots)
+    revision: int = 0
 
 
 _OTHERWISE = ("engine_id", "presence", "boots")
@@ -102,11 +106,21 @@ def lock_engine(session: Session, engine_id: str) -> EngineRecord | None:
     return find_engine(session, engine_id)
 
 
-def list_engines(session: Session, *, limit: int, after: str | None) -> tuple[EngineRecord, ...]:
-    """At most *limit* engines by id, from behind *after*."""
+def list_engines(
+    session: Session, wanted: EngineFilter = EVERY_ENGINE, *, limit: int, after: str | None
+) -> tuple[EngineRecord, ...]:
+    """At most *limit* engines that *wanted* lets through, by id, from behind *after*."""
     query = _query().order_by(EngineRow.id).limit(limit)
     if after is not None:
         query = query.where(EngineRow.id > after)
+    for column, value in (
+        (EngineRow.product, wanted.product),
+        (EngineRow.state, wanted.state),
+        (EngineRow.group, wanted.group),
+        (EngineRow.channel, wanted.channel),
+    ):
+        if value is not None:
+            query = query.where(column == value)
     return tuple(_record(found) for found in session.execute(query))
 
 
@@ -129,6 +143,17 @@ def revoke_engine(session: Session, engine_id: str, *, now: datetime) -> bool:
         .values(state=REVOKED, revoked=now)
     )
     return changed_rows(session, statement) == 1
+
+
+def place_engine(session: Session, engine: EngineRecord, *, group: str, channel: str) -> None:
+    """Write group and channel of an engine that was locked, as its next revision."""
+    statement = (
+        update(EngineRow)
+        .where(EngineRow.id == engine.engine_id, EngineRow.revision == engine.revision)
+        .values(group=group, channel=channel, revision=engine.revision + 1)
+    )
+    if changed_rows(session, statement) != 1:
+        raise Raced("database-raced", f"engine {engine.engine_id} was edited at the same moment: try again")
 
 
 def set_version(session: Session, engine_id: str, *, version: str | None, at: datetime) -> bool:

@@ -128,7 +128,10 @@ class NotesRow(Base):
 
 
 class EngineRow(Base):
-    """An enrolled engine; ``state`` is ``enrolled`` or ``revoked``. ``channel`` is the portal's word."""
+    """An enrolled engine; ``state`` is ``enrolled`` or ``revoked``. ``channel`` is the portal's word.
+
+    ``revision`` counts the edits of group and channel.
+    """
 
     __tablename__ = "engines"
 
@@ -144,6 +147,7 @@ class EngineRow(Base):
     version_at: Mapped[datetime] = mapped_column(UtcDateTime)
     enrolled: Mapped[datetime] = mapped_column(UtcDateTime)
     revoked: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    revision: Mapped[int] = mapped_column(default=0, server_default="0")
 
 
 class PresenceRow(Base):
@@ -291,11 +295,11 @@ class AuditRow(Base):
 
     id: Mapped[int] = mapped_column(BigId, primary_key=True, autoincrement=True)
     at: Mapped[datetime] = mapped_column(UtcDateTime)
-    actor: Mapped[str] = mapped_column(String(200))
+    actor: Mapped[str] = mapped_column(String(200), index=True)
     address: Mapped[str | None] = mapped_column(String(64))
     request: Mapped[str | None] = mapped_column(String(64))
-    action: Mapped[str] = mapped_column(String(64))
-    subject: Mapped[str] = mapped_column(String(400))
+    action: Mapped[str] = mapped_column(String(64), index=True)
+    subject: Mapped[str] = mapped_column(String(400), index=True)
     details: Mapped[str] = mapped_column(LongText)
     before: Mapped[str | None] = mapped_column(LongText)
     after: Mapped[str | None] = mapped_column(LongText)

@@ -1,6 +1,7 @@
 """API tokens of operators and their programs: random, stored hashed, with a scope, revocable.
 
-``viewer`` reads; ``support`` publishes bundles and reads; ``admin`` does everything.
+``viewer`` reads; ``support`` uploads bundles and reads releases, and learns nothing of the engines; ``admin``
+does everything.
 
 The good ones are in the snapshot of each process: a request costs no SQL, and a token that is revoked is out
 everywhere within one second. One that memory does not know is looked up: it may be younger than the snapshot.
@@ -37,7 +38,8 @@ class Scope(StrEnum):
     ADMIN = "admin"
 
 
-READERS = frozenset(Scope)
+READERS = frozenset({Scope.VIEWER, Scope.ADMIN})
+RELEASE_READERS = frozenset(Scope)
 PUBLISHERS = frozenset({Scope.SUPPORT, Scope.ADMIN})
 ADMINS = frozenset({Scope.ADMIN})
 

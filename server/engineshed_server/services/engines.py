@@ -15,6 +15,7 @@ from engineshed_server.db import engines, orders, reports
 from engineshed_server.db import portal as portal_rows
 from engineshed_server.db.audit import add_audit
 from engineshed_server.domain.actors import Actor
+from engineshed_server.domain.filters import EVERY_ENGINE, EngineFilter
 from engineshed_server.errors import NotFound, Refused
 from engineshed_server.services.portal import Portal
 
@@ -88,10 +89,12 @@ class EngineDetail:
     """One engine with its last attempts and orders, newest first.
 
     Attributes:
+        revision: counts the edits of group and channel.
         attributes: what its updater last said of the host, None before the first time.
     """
 
     line: EngineLine
+    revision: int
     attributes: Attributes | None
     attempts: tuple[AttemptLine, ...]
     orders: tuple[OrderLine, ...]
@@ -123,8 +126,14 @@ def _updater_state(engine: engines.EngineRecord) -> str | None:
     return presence.updater_state if _counts(presence, engine) else IDLE
 
 
-def list_engines(portal: Portal, *, limit: int = 100, cursor: str | None = None) -> EnginePage:
-    """A page of engines; *cursor* is the ``next_cursor`` of the page before.
+def list_engines(
+    portal: Portal,
+    wanted: EngineFilter = EVERY_ENGINE,
+    *,
+    limit: int = 100,
+    cursor: str | None = None,
+) -> EnginePage:
+    """A page of the engines that *wanted* lets through; *cursor* is the ``next_cursor`` of the page before.
 
     Raises:
         Refused: code ``page-limit``.
@@ -132,7 +141,7 @@ def list_engines(portal: Portal, *, limit: int = 100, cursor: str | None = None)
     if not 1 <= limit <= MAX_LIMIT:
         raise Refused("page-limit", f"found limit {limit}, expected 1 to {MAX_LIMIT}")
     with portal.database.read() as session:
-        found = engines.list_engines(session, limit=limit + 1, after=cursor)
+        found = engines.list_engines(session, wanted, limit=limit + 1, after=cursor)
     page = tuple(_line(engine) for engine in found[:limit])
     return EnginePage(engines=page, next_cursor=page[-1].engine_id if len(found) > limit else None)
 
@@ -146,12 +155,13 @@ def show_engine(portal: Portal, engine_id: str) -> EngineDetail:
     with portal.database.read() as session:
         engine = engines.find_engine(session, engine_id)
         if engine is None:
-            raise _unknown(engine_id)
+            raise engine_unknown(engine_id)
         attempts = reports.list_reports(session, engine_id, limit=SHOWN_ATTEMPTS)
         given = orders.list_orders(session, engine_id, limit=SHOWN_ORDERS)
     said = None if engine.presence is None else engine.presence.attributes
     return EngineDetail(
         line=_line(engine),
+        revision=engine.revision,
         # Written by us from an Attributes: its texts were checked when they came.
         attributes=None if said is None else Attributes(**json.loads(said)),
         attempts=tuple(_attempt(report) for report in attempts),
@@ -167,16 +177,25 @@ def revoke_engine(portal: Portal, engine_id: str, *, actor: Actor, now: datetime
     """
     with portal.database.write() as session:
         if engines.find_engine(session, engine_id) is None:
-            raise _unknown(engine_id)
+            raise engine_unknown(engine_id)
         revoked = engines.revoke_engine(session, engine_id, now=now)
         if revoked:
             portal_rows.bump_generation(session)
-            add_audit(session, "engine-revoked", subject=engine_id, actor=actor, now=now)
+            add_audit(
+                session,
+                "engine-revoked",
+                subject=engine_id,
+                actor=actor,
+                now=now,
+                before={"state": engines.ENROLLED},
+                after={"state": engines.REVOKED},
+            )
     portal.snapshot.refresh()
     return revoked
 
 
-def _unknown(engine_id: str) -> NotFound:
+def engine_unknown(engine_id: str) -> NotFound:
+    """There is no engine of that id."""
     return NotFound("engine-unknown", f"there is no engine {engine_id[:40]!r}")
 
 

@@ -180,3 +180,26 @@ def test_api_tokens_are_listed_with_the_ids_that_revoke_takes(portal: Command) -
     ]
     assert [one["revoked"] is None for one in listed] == [True, False]
     assert made[0] in portal("token", "list").out
+
+
+def test_an_engine_is_put_into_another_group_and_found_there(portal: Command, tmp_path: Path) -> None:
+    first, _ = _engine(portal, tmp_path), _engine(portal, tmp_path, host_name="host-2")
+    assert portal("engine", "change", first, "--group", "north", "--channel", "beta").code == exits.DONE
+    listed = portal("engine", "list", "--group", "north", "--json").values["engines"]
+    assert [(one["engine"], one["channel"]) for one in listed] == [(first, "beta")]
+
+
+def test_a_group_that_is_no_name_is_refused(portal: Command, tmp_path: Path) -> None:
+    said = portal("engine", "change", _engine(portal, tmp_path), "--group", "North Pole")
+    assert said.code == exits.FAILED
+    assert "group-name" in said.err
+
+
+def test_the_audit_lists_the_newest_changes_first(portal: Command, tmp_path: Path) -> None:
+    engine = _engine(portal, tmp_path)
+    portal("engine", "change", engine, "--group", "north")
+    entries = portal("audit", "list", "--subject", engine, "--json").values["entries"]
+    assert [one["action"] for one in entries] == ["engine-changed", "engine-enrolled"]
+    assert portal("audit", "list", "--action", "engine-changed", "--last", "1").out.splitlines()[-1] == (
+        '    after: {"channel": "stable", "group": "north"}'
+    )

@@ -14,6 +14,7 @@ from engineshed_server.services.api_tokens import (
     ADMINS,
     PUBLISHERS,
     READERS,
+    RELEASE_READERS,
     ApiToken,
     NewApiToken,
     Scope,
@@ -40,7 +41,12 @@ def test_a_token_says_whose_it_is(house: House) -> None:
 
 @pytest.mark.parametrize(
     ("allowed", "scopes"),
-    [(READERS, {"viewer", "support", "admin"}), (PUBLISHERS, {"support", "admin"}), (ADMINS, {"admin"})],
+    [
+        (RELEASE_READERS, {"viewer", "support", "admin"}),
+        (READERS, {"viewer", "admin"}),
+        (PUBLISHERS, {"support", "admin"}),
+        (ADMINS, {"admin"}),
+    ],
 )
 def test_a_scope_opens_what_it_is_for(house: House, allowed: frozenset[Scope], scopes: set[str]) -> None:
     let_in = set()

@@ -4,7 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from engineshed_server.api.operators import bundles, engines, releases, tokens
+from engineshed_server.api.operators import audit, bundles, engines, releases, tokens
 from engineshed_server.api.routes import Routes
 
-ROUTES: Sequence[Routes] = (bundles.routes, engines.routes, releases.routes, tokens.routes)
+ROUTES: Sequence[Routes] = (
+    audit.routes,
+    bundles.routes,
+    engines.routes,
+    releases.routes,
+    tokens.routes,
+)

@@ -1,35 +1,69 @@
-"""Engines as operators see them."""
+"""Engines as operators see and edit them."""
 
 from __future__ import annotations
 
-from engineshed_server.api.answers import Page
-from engineshed_server.api.context import now, portal
+from engineshed_server.api.answers import Page, Shown
+from engineshed_server.api.context import actor, now, portal
 from engineshed_server.api.routes import Routes
-from engineshed_server.api.schemas.engines import DecisionSchema, EngineDetailSchema, EngineSchema
-from engineshed_server.api.schemas.paging import PageQuery
+from engineshed_server.api.schemas.engines import (
+    DecisionSchema,
+    EngineChangeSchema,
+    EngineDetailSchema,
+    EngineQuery,
+    EngineQuerySchema,
+    EngineSchema,
+)
 from engineshed_server.domain.decide import Decision
+from engineshed_server.domain.filters import EngineFilter
+from engineshed_server.domain.revisions import Expected
 from engineshed_server.errors import NotFound
-from engineshed_server.services import engines, fleet
-from engineshed_server.services.api_tokens import READERS
-from engineshed_server.services.engines import EngineDetail
+from engineshed_server.services import engine_edits, engines, fleet
+from engineshed_server.services.api_tokens import ADMINS, READERS
+from engineshed_server.services.engine_edits import EngineChange
 
 routes = Routes("engines", "Engines: what they run, what they did, and why they get what they get.")
 
 
-@routes.page("/engines", needs=READERS, name="engines", item=EngineSchema)
-def list_engines(query: PageQuery) -> Page:
+@routes.page("/engines", needs=READERS, name="engines", item=EngineSchema, query=EngineQuerySchema)
+def list_engines(query: EngineQuery) -> Page:
     """List engines, by id."""
-    page = engines.list_engines(portal(), limit=query.limit, cursor=query.after)
+    wanted = EngineFilter(product=query.product, state=query.state, group=query.group, channel=query.channel)
+    page = engines.list_engines(portal(), wanted, limit=query.limit, cursor=query.after)
     return Page(page.engines, page.next_cursor)
 
 
 @routes.get("/engines/<name:engine_id>", needs=READERS, answer=EngineDetailSchema, refuses=(NotFound,))
-def show_engine(engine_id: str) -> EngineDetail:
+def show_engine(engine_id: str) -> Shown:
     """Show one engine with its last attempts and orders."""
-    return engines.show_engine(portal(), engine_id)
+    return _shown(engine_id)
+
+
+@routes.patch(
+    "/engines/<name:engine_id>",
+    needs=ADMINS,
+    body=EngineChangeSchema,
+    answer=EngineDetailSchema,
+    refuses=(NotFound,),
+)
+def change_engine(engine_id: str, body: EngineChange, expected: Expected) -> Shown:
+    """Put an engine into another group, or let it follow another channel."""
+    engine_edits.change_engine(portal(), engine_id, change=body, expected=expected, actor=actor(), now=now())
+    return _shown(engine_id)
+
+
+@routes.post("/engines/<name:engine_id>/revoke", needs=ADMINS, answer=EngineDetailSchema, refuses=(NotFound,))
+def revoke_engine(engine_id: str) -> Shown:
+    """Take an engine's identity out of force, in every process within one second."""
+    engines.revoke_engine(portal(), engine_id, actor=actor(), now=now())
+    return _shown(engine_id)
 
 
 @routes.get("/engines/<name:engine_id>/explain", needs=READERS, answer=DecisionSchema, refuses=(NotFound,))
 def explain_engine(engine_id: str) -> Decision:
     """Say what the engine's next poll would be answered, and why."""
     return fleet.explain(portal(), engine_id, now=now())
+
+
+def _shown(engine_id: str) -> Shown:
+    detail = engines.show_engine(portal(), engine_id)
+    return Shown(detail, revision=detail.revision)

@@ -9,7 +9,7 @@ from engineshed_server.api.schemas.paging import Cursor, PageQuery, PageQuerySch
 from engineshed_server.api.schemas.releases import ReleaseSchema
 from engineshed_server.errors import NotFound
 from engineshed_server.services import releases
-from engineshed_server.services.api_tokens import READERS
+from engineshed_server.services.api_tokens import RELEASE_READERS
 from engineshed_server.services.releases import Release
 
 routes = Routes("releases", "Releases the vendor signed and this portal has.")
@@ -21,7 +21,9 @@ class ReleaseQuerySchema(PageQuerySchema):
     cursor = Cursor(parts=2)
 
 
-@routes.page("/releases", needs=READERS, name="releases", item=ReleaseSchema, query=ReleaseQuerySchema)
+@routes.page(
+    "/releases", needs=RELEASE_READERS, name="releases", item=ReleaseSchema, query=ReleaseQuerySchema
+)
 def list_releases(query: PageQuery) -> Page:
     """List the published releases: by product, the newest version first."""
     page = releases.page_releases(portal(), limit=query.limit, after=query.cursor)
@@ -29,7 +31,10 @@ def list_releases(query: PageQuery) -> Page:
 
 
 @routes.get(
-    "/releases/<name:product>/<name:version>", needs=READERS, answer=ReleaseSchema, refuses=(NotFound,)
+    "/releases/<name:product>/<name:version>",
+    needs=RELEASE_READERS,
+    answer=ReleaseSchema,
+    refuses=(NotFound,),
 )
 def show_release(product: str, version: str) -> Release:
     """Show one release; the version may be spelt differently, as 3.4 for 3.4.0."""

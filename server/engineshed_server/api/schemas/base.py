@@ -75,6 +75,24 @@ def _printable(text: str) -> None:
         raise ValidationError("has control characters, expected printable text")
 
 
+class Word(fields.String):
+    """A text of a request that is wholly what *pattern* says."""
+
+    def __init__(self, pattern: str, **kwargs: Any) -> None:
+        super().__init__(validate=_Wholly(pattern), **kwargs)
+
+
+class _Wholly:
+    """marshmallow's own check takes a text that only begins so; ``regex`` is what is documented."""
+
+    def __init__(self, pattern: str) -> None:
+        self.regex = re.compile(f"^(?:{pattern})$", re.ASCII)
+
+    def __call__(self, text: str) -> None:
+        if not self.regex.fullmatch(text):
+            raise ValidationError(f"found {text[:40]!r}, expected {self.regex.pattern}")
+
+
 class Whole(fields.Integer):
     """A whole number from *least* to *most* in a body, written as a JSON number."""
 

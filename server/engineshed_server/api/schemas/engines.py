@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from marshmallow import fields
 
-from engineshed_server.api.schemas.base import AnswerSchema, Moment
+from engineshed_packages.target_names import CHANNEL_PATTERN
+from engineshed_server.api.schemas.base import AnswerSchema, Moment, RequestSchema, Text, Word
+from engineshed_server.api.schemas.paging import PageQuery, PageQuerySchema
+from engineshed_server.domain.groups import GROUP_PATTERN
+from engineshed_server.services.engine_edits import EngineChange
 
 
 class EngineSchema(AnswerSchema):
@@ -95,3 +101,33 @@ class DecisionSchema(AnswerSchema):
     version = fields.String(attribute="target.version.text", allow_none=True)
     path = fields.String(attribute="target.path", allow_none=True)
     reasons = fields.List(fields.Nested(ReasonSchema))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EngineQuery(PageQuery):
+    """Which engines are wanted."""
+
+    product: str | None
+    state: str | None
+    group: str | None
+    channel: str | None
+
+
+class EngineQuerySchema(PageQuerySchema):
+    """Which engines are wanted: those with exactly these words."""
+
+    makes = EngineQuery
+
+    product = Text(most=64, load_default=None)
+    state = Text(most=16, load_default=None)
+    group = Text(most=64, load_default=None)
+    channel = Text(most=64, load_default=None)
+
+
+class EngineChangeSchema(RequestSchema):
+    """What is to be different of an engine; what is left out stays."""
+
+    makes = EngineChange
+
+    group = Word(GROUP_PATTERN)
+    channel = Word(CHANNEL_PATTERN)

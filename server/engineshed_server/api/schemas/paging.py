@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import json
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 from marshmallow import ValidationError, fields
 
@@ -66,7 +66,7 @@ class PageQuery:
 class PageQuerySchema(RequestSchema):
     """The query of a list; one with filters is made of a subclass of this and one of ``PageQuery``."""
 
-    makes = PageQuery
+    makes: ClassVar[type[Any]] = PageQuery
 
     limit = Digits(least=1, most=MAX_LIMIT, load_default=DEFAULT_LIMIT)
     cursor = Cursor()
