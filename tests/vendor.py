@@ -12,8 +12,10 @@ Everything is real and small: nothing here is a fake of the code under test.
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import json
+import shutil
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -189,3 +191,12 @@ class Vendor:
     def view(self, cache: Path, *, now: datetime | None = None) -> View:
         """The repository's metadata verified into *cache*, as an updater would."""
         return open_view(self.source, cache=cache, trusted_root=self.root, now=now or self.now)
+
+
+def twin_of(vendor: Vendor, folder: Path) -> Vendor:
+    """The vendor's repository as a backup would bring it back: its tools know of no later release."""
+    shutil.copytree(vendor.folder, folder / "twin")
+    twin = copy.copy(vendor)
+    twin.folder = folder / "twin"
+    twin.repository = Repository(twin.folder / "repo")
+    return twin

@@ -52,8 +52,10 @@ STATUS_BY_BRANCH: tuple[tuple[type[Exception], HTTPStatus], ...] = (
     (PackagesError, HTTPStatus.BAD_REQUEST),
 )
 
+CHECKSUM_MISMATCH = 460  # of the tus protocol, unknown to HTTP and so to Python
+
 # Codes of the HTTP layer itself and of the few services whose branch says too little.
-STATUS_BY_CODE: Mapping[str, HTTPStatus] = MappingProxyType(
+STATUS_BY_CODE: Mapping[str, int] = MappingProxyType(
     {
         "body-truncated": HTTPStatus.BAD_REQUEST,
         "body-slow": HTTPStatus.REQUEST_TIMEOUT,
@@ -68,6 +70,15 @@ STATUS_BY_CODE: Mapping[str, HTTPStatus] = MappingProxyType(
         "parameter-unknown": HTTPStatus.BAD_REQUEST,
         "parameter-unreadable": HTTPStatus.BAD_REQUEST,
         "seq-implausible": HTTPStatus.BAD_REQUEST,
+        "tus-version": HTTPStatus.PRECONDITION_FAILED,
+        "upload-checksum": CHECKSUM_MISMATCH,
+        "upload-checksum-unreadable": HTTPStatus.BAD_REQUEST,
+        "upload-expired": HTTPStatus.GONE,
+        "upload-length-unreadable": HTTPStatus.BAD_REQUEST,
+        "upload-locked": HTTPStatus.LOCKED,
+        "upload-metadata-unreadable": HTTPStatus.BAD_REQUEST,
+        "upload-name": HTTPStatus.BAD_REQUEST,
+        "upload-offset-unreadable": HTTPStatus.BAD_REQUEST,
     }
 )
 
@@ -91,6 +102,15 @@ OF_A_BODY = frozenset(
     }
 )
 OF_FIELDS = frozenset({HTTPStatus.UNPROCESSABLE_ENTITY})
+OF_AN_UPLOAD = frozenset(
+    {
+        HTTPStatus.GONE,
+        HTTPStatus.PRECONDITION_FAILED,
+        HTTPStatus.LOCKED,
+        HTTPStatus.TOO_MANY_REQUESTS,
+        HTTPStatus.INSUFFICIENT_STORAGE,
+    }
+)
 OF_AN_EDIT = frozenset({HTTPStatus.PRECONDITION_FAILED, HTTPStatus.PRECONDITION_REQUIRED})
 
 # What the web framework refuses before a route runs: code, and what to do.
@@ -124,7 +144,7 @@ class Problem:
     @property
     def title(self) -> str:
         """The phrase of the status."""
-        return HTTPStatus(self.status).phrase
+        return "Checksum Mismatch" if self.status == CHECKSUM_MISMATCH else HTTPStatus(self.status).phrase
 
     def to_dict(self) -> dict[str, Json]:
         """The members of RFC 9457, section 3.1, and ``code``."""

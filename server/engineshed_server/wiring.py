@@ -28,9 +28,11 @@ from engineshed_server.services.portal import REPOSITORY, Identity, Portal
 from engineshed_server.services.presence import Presence
 from engineshed_server.services.snapshot import SnapshotHolder
 from engineshed_server.services.token_use import TokenUse
+from engineshed_server.services.uploads.sweeping import sweep
 from engineshed_server.settings import Settings
 from engineshed_server.storage.blobs import LocalBlobs
 from engineshed_server.storage.folders import Folders
+from engineshed_server.storage.incoming import Incoming
 from engineshed_server.storage.published import PublishedMetadata
 
 MAX_SECRET_FILE_BYTES = 64 * 1024
@@ -68,6 +70,7 @@ def open_portal(settings: Settings) -> Portal:
         identity=identity,
         database=database,
         blobs=LocalBlobs(folders.blobs),
+        incoming=Incoming(folders.incoming),
         metadata=PublishedMetadata(folders.metadata),
         access=AccessTokens(_secret(folders.access_key), issuer=identity.portal_id),
         snapshot=snapshot,
@@ -77,9 +80,10 @@ def open_portal(settings: Settings) -> Portal:
 
 
 def start_background(portal: Portal) -> Background:
-    """Finish what a killed ingest left, and start the threads of a serving process."""
+    """Finish what a killed process left, and start the threads of a serving process."""
     try:
         recover(portal, now=datetime.now(UTC))
+        sweep(portal, now=datetime.now(UTC))
     except ServerError as err:
         # Another process is at it, or the disk is full: serving goes on, the next ingest tries again.
         logger.warning("recovery put off", extra={"code": err.code})

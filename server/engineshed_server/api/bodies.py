@@ -8,7 +8,6 @@ until the body is over, however slowly it comes. A raw body goes to disk in 1 Mi
 
 from __future__ import annotations
 
-import errno
 import os
 import secrets
 import time
@@ -24,11 +23,12 @@ from engineshed_packages.digests import CHUNK_BYTES, Digester, Digests
 from engineshed_packages.files import TEMPORARY_SUFFIX
 from engineshed_server.api.connections import Connection
 from engineshed_server.errors import Refused, TooLarge, TryLater
+from engineshed_server.storage.disk import NO_SPACE
+from engineshed_server.storage.incoming import write_all
 
 MAX_LENGTH_DIGITS = 18
 LEFTOVER_S = 24 * 3600  # an upload cut by a killed process; none that goes on is ever this long unwritten
 BODY_READ = "engineshed.body_read"  # in the WSGI environment, once nothing of the body is left
-_DISK_FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,7 +53,7 @@ def read_json_body(request: Request, *, max_bytes: int) -> bytes:
             "media-type-not-supported",
             f"found Content-Type {found[:60]!r}, expected application/json, which is UTF-8",
         )
-    length = _content_length(request)
+    length = content_length(request)
     if length > max_bytes:
         raise TooLarge("json-too-large", f"the body has {length} bytes, at most {max_bytes} are read")
     with _patience(request):
@@ -79,7 +79,7 @@ def received_file(request: Request, folder: Path, *, max_bytes: int) -> Iterator
             "media-type-not-supported",
             "found a multipart body, expected the raw file: curl --upload-file FILE",
         )
-    length = _content_length(request)
+    length = content_length(request)
     if length > max_bytes:
         raise TooLarge(
             "upload-too-large",
@@ -88,9 +88,8 @@ def received_file(request: Request, folder: Path, *, max_bytes: int) -> Iterator
     _sweep(folder)
     path = folder / f"{secrets.token_hex(16)}{TEMPORARY_SUFFIX}"
     try:
-        with _disk_errors(), _patience(request):
-            digests = _write_stream(request, path, length)
-            request.environ[BODY_READ] = True
+        with _disk_errors():
+            digests = _write_stream(read_pieces(request, length), path)
         yield ReceivedFile(path=path, digests=digests)
     finally:
         path.unlink(missing_ok=True)
@@ -107,26 +106,34 @@ def _sweep(folder: Path) -> None:
             continue  # another process swept it
 
 
-def _write_stream(request: Request, path: Path, length: int) -> Digests:
-    body = _input(request)
+def read_pieces(request: Request, length_bytes: int) -> Iterator[bytes]:
+    """The raw body, of which *length_bytes* were announced, in pieces of at most 1 MiB.
+
+    Raises:
+        Refused: ``body-truncated``: fewer came; ``body-slow``.
+    """
+    body, left = _input(request), length_bytes
+    with _patience(request):
+        while left:
+            try:
+                piece = body.read(min(CHUNK_BYTES, left))
+            except ConnectionError:
+                piece = b""
+            if not piece:
+                raise _truncated(length_bytes - left, length_bytes)
+            left -= len(piece)
+            yield piece
+    request.environ[BODY_READ] = True
+
+
+def _write_stream(pieces: Iterator[bytes], path: Path) -> Digests:
     digester = Digester()
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     with os.fdopen(descriptor, "wb", buffering=0) as file:
-        left = length
-        while left:
-            piece = body.read(min(CHUNK_BYTES, left))
-            if not piece:
-                raise _truncated(length - left, length)
-            _write_all(file, piece)
+        for piece in pieces:
+            write_all(file, piece)
             digester.update(piece)
-            left -= len(piece)
     return digester.result()
-
-
-def _write_all(file: BinaryIO, piece: bytes) -> None:
-    view = memoryview(piece)
-    while view:
-        view = view[file.write(view) :]
 
 
 def _input(request: Request) -> BinaryIO:
@@ -135,7 +142,12 @@ def _input(request: Request) -> BinaryIO:
     return stream
 
 
-def _content_length(request: Request) -> int:
+def content_length(request: Request) -> int:
+    """How many bytes the request announces.
+
+    Raises:
+        Refused: codes ``length-required``, ``length-unreadable``, ``encoding-not-supported``.
+    """
     if request.headers.get("Content-Encoding", "identity") != "identity":
         raise Refused("encoding-not-supported", "found a Content-Encoding, expected the plain bytes")
     # Werkzeug reads a length it does not understand as 0: an empty body is not what was sent.
@@ -188,7 +200,7 @@ def _disk_errors() -> Iterator[None]:
     try:
         yield
     except OSError as err:
-        if err.errno in _DISK_FULL:
+        if err.errno in NO_SPACE:
             raise TryLater(
                 "disk-full", "the portal's disk is full: make room, then upload again", retry_after_s=60
             ) from err

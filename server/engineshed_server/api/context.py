@@ -83,7 +83,8 @@ def json_answer(body: bytes | Mapping[str, Json], *, status: int = HTTPStatus.OK
 
 def problem_answer(problem: Problem) -> Response:
     """The answer that tells of *problem*."""
-    answer = Response(problem.to_bytes(), status=problem.status, content_type=problems.CONTENT_TYPE)
+    status = f"{problem.status} {problem.title}"
+    answer = Response(problem.to_bytes(), status=status, content_type=problems.CONTENT_TYPE)
     answer.headers["Cache-Control"] = "no-store"
     for name, value in problem.headers.items():
         answer.headers[name] = value

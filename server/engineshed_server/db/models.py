@@ -201,6 +201,32 @@ class ApiTokenRow(Base):
     revoked: Mapped[datetime | None] = mapped_column(UtcDateTime)
 
 
+class UploadRow(Base):
+    """A bundle that arrives in pieces; its bytes are a file of that id.
+
+    ``offset_bytes`` is what counts: so many bytes are durable and right, whatever else lies in the file.
+    ``token_id`` owns it. ``state`` is one of ``domain.uploads``; ``tries`` counts the times a process began
+    to take it in, not before ``not_before``. ``outcome`` is JSON, NULL before there is one.
+    """
+
+    __tablename__ = "uploads"
+    __table_args__ = (Index(None, "state", "not_before"), Index(None, "expires"), MARIADB)
+
+    id: Mapped[str] = mapped_column(String(ID_CHARS), primary_key=True)
+    token_id: Mapped[str] = mapped_column(ForeignKey("api_tokens.id"))
+    address: Mapped[str | None] = mapped_column(String(64))
+    name: Mapped[str] = mapped_column(String(200))
+    sent_metadata: Mapped[str] = mapped_column(String(1024))
+    length_bytes: Mapped[int] = mapped_column(BigId)
+    offset_bytes: Mapped[int] = mapped_column(BigId)
+    state: Mapped[str] = mapped_column(String(16))
+    tries: Mapped[int] = mapped_column()
+    not_before: Mapped[datetime] = mapped_column(UtcDateTime)
+    outcome: Mapped[str | None] = mapped_column(LongText)
+    created: Mapped[datetime] = mapped_column(UtcDateTime)
+    expires: Mapped[datetime] = mapped_column(UtcDateTime)
+
+
 class ThrottleRow(Base):
     """Failed guesses by one source, as ``enrol:192.0.2.7``, and how long it has to wait."""
 

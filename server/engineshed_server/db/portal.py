@@ -45,3 +45,11 @@ def bump_generation(session: Session) -> None:
     session.execute(
         update(PortalRow).where(PortalRow.id == _ONLY).values(generation=PortalRow.generation + 1)
     )
+
+
+def lock_portal(session: Session) -> None:
+    """Let no other transaction that calls this go on until this one ends: what both count would be wrong.
+
+    SQLite's writing transactions exclude each other anyway, and know no FOR UPDATE.
+    """
+    session.execute(select(PortalRow.id).where(PortalRow.id == _ONLY).with_for_update())

@@ -1,19 +1,27 @@
-"""The two threads of a serving process: one watches the generation, one writes heartbeats.
+"""The threads of a serving process: one watches the generation, one writes heartbeats, one takes uploads in.
 
-They are apart because writing may wait for another writer, and a revocation must not wait with it.
+They are apart because writing may wait for another writer, and a revocation must not wait with it; and
+because a large bundle takes minutes.
 """
 
 from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections.abc import Callable
+from datetime import UTC, datetime
+from functools import partial
 
 from engineshed_server.errors import ServerError
 from engineshed_server.services.portal import Portal
+from engineshed_server.services.uploads.ingesting import ingest_next
+from engineshed_server.services.uploads.sweeping import sweep
 
 WATCH_EVERY_S = 0.5  # two looks a second: a change is in force everywhere within one
 FLUSH_EVERY_S = 1.0
+LOOK_EVERY_S = 2.0  # for uploads that another process left; those of this one ring
+SWEEP_EVERY_S = 600.0
 JOIN_S = 20.0  # longer than a writer waits for SQLite's lock
 
 logger = logging.getLogger(__name__)
@@ -30,16 +38,19 @@ class Background:
         self._portal = portal
         self._stopping = threading.Event()
         self.failures = 0
+        self._swept_s = time.monotonic()
         self._threads = [
-            self._thread("generation-watch", self._watch, every_s=WATCH_EVERY_S),
-            self._thread("presence-flush", self._flush, every_s=FLUSH_EVERY_S),
+            self._thread("generation-watch", self._watch, wait=partial(self._stopping.wait, WATCH_EVERY_S)),
+            self._thread("presence-flush", self._flush, wait=partial(self._stopping.wait, FLUSH_EVERY_S)),
+            self._thread("upload-ingest", self._ingest, wait=self._await_upload),
         ]
         for thread in self._threads:
             thread.start()
 
     def stop(self) -> None:
-        """End both threads and write the heartbeats that still wait."""
+        """End the threads and write the heartbeats that still wait; an ingest goes on for a while."""
         self._stopping.set()
+        self._portal.arrivals.set()
         for thread in self._threads:
             thread.join(JOIN_S)
         try:
@@ -47,11 +58,11 @@ class Background:
         except ServerError as err:
             logger.warning("heartbeats lost at the end", extra={"code": err.code})
 
-    def _thread(self, name: str, turn: Callable[[], None], *, every_s: float) -> threading.Thread:
-        return threading.Thread(target=self._loop, args=(name, turn, every_s), name=name, daemon=True)
+    def _thread(self, name: str, turn: Callable[[], None], *, wait: Callable[[], bool]) -> threading.Thread:
+        return threading.Thread(target=self._loop, args=(name, turn, wait), name=name, daemon=True)
 
-    def _loop(self, name: str, turn: Callable[[], None], every_s: float) -> None:
-        while not self._stopping.wait(every_s):
+    def _loop(self, name: str, turn: Callable[[], None], wait: Callable[[], bool]) -> None:
+        while not wait():
             try:
                 turn()
             except Exception as err:
@@ -66,3 +77,16 @@ class Background:
     def _flush(self) -> None:
         self._portal.presence.flush(self._portal.database)
         self._portal.token_use.flush(self._portal.database)
+
+    def _await_upload(self) -> bool:
+        """Wait until an upload is complete, or for a while; true at the end."""
+        self._portal.arrivals.wait(LOOK_EVERY_S)
+        self._portal.arrivals.clear()
+        return self._stopping.is_set()
+
+    def _ingest(self) -> None:
+        while not self._stopping.is_set() and ingest_next(self._portal, now=datetime.now(UTC)):
+            pass
+        if time.monotonic() - self._swept_s >= SWEEP_EVERY_S:
+            self._swept_s = time.monotonic()
+            sweep(self._portal, now=datetime.now(UTC))

@@ -5,7 +5,8 @@ Made by ``wiring.open_portal``; frozen: what changes lives behind its members.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import threading
+from dataclasses import dataclass, field
 
 from securesystemslib.signer import Signer
 
@@ -18,6 +19,7 @@ from engineshed_server.services.token_use import TokenUse
 from engineshed_server.settings import Settings
 from engineshed_server.storage.blobs import BlobStore
 from engineshed_server.storage.folders import Folders
+from engineshed_server.storage.incoming import Incoming
 from engineshed_server.storage.published import PublishedMetadata
 
 REPOSITORY = "vendor"  # the one repository of a portal; its name is in the URL so that a second can come
@@ -48,6 +50,7 @@ class Portal:
 
     Attributes:
         repository: name of the vendor's repository, as in ``/repo/v1/<name>``.
+        arrivals: set when an upload is complete, for the thread that takes it in.
     """
 
     settings: Settings
@@ -55,12 +58,14 @@ class Portal:
     identity: Identity
     database: Database
     blobs: BlobStore
+    incoming: Incoming
     metadata: PublishedMetadata
     access: AccessTokens
     snapshot: SnapshotHolder
     presence: Presence
     token_use: TokenUse
     repository: str = REPOSITORY
+    arrivals: threading.Event = field(default_factory=threading.Event)
 
     def close(self) -> None:
         """Write what is buffered and give the database's connections back."""

@@ -56,6 +56,9 @@ class Settings:
     accel: str
     database_url: str
     upload_bytes: int
+    open_uploads: int
+    open_uploads_per_token: int
+    free_bytes: int
     json_bytes: int
     poll_s: int
     access_token_s: int
@@ -115,6 +118,9 @@ def _build(values: Mapping[str, Value], origins: Mapping[str, str]) -> Settings:
         accel=str(values["web.accel"]),
         database_url=url,
         upload_bytes=int(values["limits.upload_bytes"]),
+        open_uploads=int(values["limits.open_uploads"]),
+        open_uploads_per_token=int(values["limits.open_uploads_per_token"]),
+        free_bytes=int(values["limits.free_bytes"]),
         json_bytes=int(values["limits.json_bytes"]),
         poll_s=int(values["engines.poll_s"]),
         access_token_s=int(values["engines.access_token_s"]),

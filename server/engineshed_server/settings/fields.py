@@ -186,6 +186,24 @@ FIELDS: tuple[Field, ...] = (
         about="largest bundle that may be uploaded",
     ),
     Field(
+        name="limits.open_uploads",
+        default=64,
+        check=_whole(1, 10_000),
+        about="uploads that may be unfinished at once",
+    ),
+    Field(
+        name="limits.open_uploads_per_token",
+        default=16,
+        check=_whole(1, 10_000),
+        about="uploads of one API token that may be unfinished at once",
+    ),
+    Field(
+        name="limits.free_bytes",
+        default=64 * 1024**2,
+        check=_whole(0, 1024**4),
+        about="disk space that uploads leave free",
+    ),
+    Field(
         name="limits.json_bytes",
         default=1024**2,
         check=_whole(16 * 1024, 64 * 1024**2),

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 from engineshed_server.errors import TryLater
 
-_NO_SPACE = frozenset({errno.ENOSPC, errno.EDQUOT})
+NO_SPACE = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
 
 @contextmanager
@@ -18,7 +18,7 @@ def disk_errors() -> Iterator[None]:
         yield
     except OSError as err:
         what = err.filename or "the data folder"
-        if err.errno in _NO_SPACE:
+        if err.errno in NO_SPACE:
             message = f"no space left for {what}: nothing was published; make room and try again"
             raise TryLater("disk-full", message, retry_after_s=60) from err
         message = f"{what}: {err.strerror or err}: nothing was published; repair it and try again"

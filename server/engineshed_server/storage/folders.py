@@ -8,7 +8,7 @@ trusted_root.json           the vendor's root, given at ``init``
 trust/                      what of the vendor's metadata is verified
 repo/vendor/metadata/       what of it is published
 blobs/ab/<sha256>           packages
-incoming/                   uploads that are still arriving
+incoming/                   uploads that are still arriving: <id>.part in pieces, <random>.tmp at once
 ingest.lock                 held while a bundle is ingested
 """
 

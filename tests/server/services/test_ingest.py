@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-import copy
-import shutil
 import threading
 from datetime import timedelta
 from pathlib import Path
@@ -10,7 +8,6 @@ import pytest
 
 from engineshed_packages.locks import exclusive
 from engineshed_packages.metadata import open_view
-from engineshed_packages.repository import Repository
 from engineshed_packages.repository.releases import ReleaseChange, ReleaseTerms
 from engineshed_packages.sources import FolderSource
 from engineshed_packages.versions import Version
@@ -18,7 +15,7 @@ from engineshed_server.errors import Conflict, ServerError, TryLater
 from engineshed_server.services import ingest, releases
 from engineshed_server.services.ingest import Ingested, IngestedRelease
 from tests.server.portals import House
-from tests.vendor import PRODUCT, Vendor
+from tests.vendor import PRODUCT, twin_of
 
 
 def offered(house: House) -> list[str]:
@@ -140,15 +137,6 @@ def test_the_highest_floor_ever_signed_is_remembered(house: House) -> None:
     house.ingest("1.0.0")
     candidate = house.portal.snapshot.current().candidates_of(PRODUCT)[0]
     assert candidate.floor == Version.parse("0.9")
-
-
-def twin_of(vendor: Vendor, folder: Path) -> Vendor:
-    """The vendor's repository as a backup would bring it back: its tools know of no later release."""
-    shutil.copytree(vendor.folder, folder / "twin")
-    twin = copy.copy(vendor)
-    twin.folder = folder / "twin"
-    twin.repository = Repository(twin.folder / "repo")
-    return twin
 
 
 def test_newer_metadata_with_other_bytes_for_a_version_is_a_conflict_and_changes_nothing(

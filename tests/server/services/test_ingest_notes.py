@@ -16,9 +16,8 @@ from engineshed_packages.target import consistent_name
 from engineshed_server.errors import Conflict, NotFound, Refused
 from engineshed_server.services import releases
 from tests.server.portals import House
-from tests.server.services.test_ingest import twin_of
 from tests.server.services.test_ingest_refusals import refusal, rewritten
-from tests.vendor import PRODUCT, Vendor
+from tests.vendor import PRODUCT, Vendor, twin_of
 
 PATH = f"{PRODUCT}/1.0.0/{PRODUCT}-1.0.0-notes.json"
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from engineshed_server.api.operators import audit, bundles, engines, releases, tokens
+from engineshed_server.api.operators import audit, bundles, engines, releases, tokens, uploads
 from engineshed_server.api.routes import Routes
 
 ROUTES: Sequence[Routes] = (
@@ -13,4 +13,5 @@ ROUTES: Sequence[Routes] = (
     engines.routes,
     releases.routes,
     tokens.routes,
+    uploads.routes,
 )
