@@ -29,7 +29,7 @@ def write_presences(session: Session, presences: Sequence[Presence]) -> None:
     """
     ids = [presence.engine_id for presence in presences]
     query = select(PresenceRow.engine_id, PresenceRow.boot).where(PresenceRow.engine_id.in_(ids))
-    known: dict[str, str] = dict(session.execute(query).tuples())
+    known = {row.engine_id: row.boot for row in session.execute(query)}
     strangers = [presence for presence in presences if presence.engine_id not in known]
     if strangers:
         _add(session, strangers)
