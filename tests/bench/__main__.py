@@ -11,6 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from tests.bench.figure import MB, Figure, print_figures
+from tests.bench.ingest import measure_ingest
 from tests.bench.memory import measure_memory
 from tests.bench.polls import measure_polls
 
@@ -18,6 +19,7 @@ SIZE_BYTES = 200 * MB
 
 TOPICS: dict[str, tuple[str, Callable[[Path], list[Figure]]]] = {
     "memory": ("Memory and sizes, package of 200 MB", lambda folder: measure_memory(folder, SIZE_BYTES)),
+    "ingest": ("Ingest of a bundle of 200 MB", measure_ingest),
     "polls": ("Polls without news of 10,000 engines", measure_polls),
 }
 

@@ -124,7 +124,8 @@ def _polls(proxy: CountingProxy) -> list[Exchange]:
     return [one for one in proxy.exchanges if one.line.startswith("POST /api/v1/poll ")]
 
 
-def _write_noise(path: Path, size_bytes: int) -> None:
+def write_noise(path: Path, size_bytes: int) -> None:
+    """Writes a file that nothing can compress."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("wb") as file:
         for offset in range(0, size_bytes, STEP_BYTES):
@@ -150,7 +151,7 @@ def measure_memory(folder: Path, size_bytes: int) -> list[Figure]:
 
 def _measure(here: RunningPortal, host: Host, proxy: CountingProxy, size_bytes: int) -> list[Figure]:
     source = here.folder / "vendor" / "sources" / "sample-engine-1.1.0-any" / "lib" / "big.bin"
-    _write_noise(source, size_bytes)
+    write_noise(source, size_bytes)
     here.vendor.release("1.1.0")
     bundle = here.vendor.bundle("1.1.0")
     pids = here.processes()
