@@ -61,6 +61,8 @@ STATUS_BY_CODE: Mapping[str, int] = MappingProxyType(
         "body-slow": HTTPStatus.REQUEST_TIMEOUT,
         "disk-full": HTTPStatus.INSUFFICIENT_STORAGE,
         "encoding-not-supported": HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
+        "idempotency-key-busy": HTTPStatus.CONFLICT,
+        "idempotency-key-unreadable": HTTPStatus.BAD_REQUEST,
         "if-match-missing": HTTPStatus.PRECONDITION_REQUIRED,
         "json-too-large": HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
         "length-required": HTTPStatus.LENGTH_REQUIRED,
@@ -111,6 +113,7 @@ OF_AN_UPLOAD = frozenset(
         HTTPStatus.INSUFFICIENT_STORAGE,
     }
 )
+OF_A_KEY = frozenset({HTTPStatus.CONFLICT, HTTPStatus.UNPROCESSABLE_ENTITY})
 OF_AN_EDIT = frozenset({HTTPStatus.PRECONDITION_FAILED, HTTPStatus.PRECONDITION_REQUIRED})
 
 # What the web framework refuses before a route runs: code, and what to do.

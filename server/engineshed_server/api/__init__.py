@@ -23,7 +23,9 @@ Conventions for whoever adds a route for operators. Take ``operators/engines.py`
   of a PATCH takes ``expected: Expected``, calls ``expected.check(found)`` on the locked row, adds one to
   the revision in the same UPDATE and writes ``add_audit(…, before=…, after=…)``.
 - To make something is POST with 201 and ``Shown(value, location=…)``; to do something to a thing is POST to
-  ``/things/<name:id>/verb`` with 200 and the thing as it is now. Doing it twice changes nothing.
+  ``/things/<name:id>/verb`` with 200 and the thing as it is now. Doing it twice changes nothing. Every POST
+  takes an Idempotency-Key: then the view's ``portal()`` works within one transaction with the kept answer.
+  So a service behind a POST writes rows and nothing else, and takes ``portal.database`` from its argument.
 - Raw bodies (tus, bundles) and what engines send are ``routes.raw``: the view reads and answers,
   ``document`` is its OpenAPI operation. Routes outside of ``Routes`` carry ``@declare(…)`` of ``access``: a
   test walks the address map and fails on a route that does not say who may call it.

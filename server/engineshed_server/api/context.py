@@ -5,7 +5,8 @@ The portal is handed to the application by ``create_app`` and lives there, not i
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from http import HTTPStatus
 from pathlib import Path
@@ -32,8 +33,19 @@ def attach_portal(app: Flask, portal: Portal) -> None:
 
 def portal() -> Portal:
     """The portal of the application that answers this request."""
+    within: Portal | None = g.get("portal_within")
     # extensions is a dict of anything by Flask's definition; attach_portal is its only writer here.
-    return cast(Portal, current_app.extensions[_EXTENSION])
+    return cast(Portal, current_app.extensions[_EXTENSION]) if within is None else within
+
+
+@contextmanager
+def working_on(within: Portal) -> Iterator[None]:
+    """Let ``portal`` give *within* to the views called in the block."""
+    g.portal_within = within
+    try:
+        yield
+    finally:
+        del g.portal_within
 
 
 def now() -> datetime:

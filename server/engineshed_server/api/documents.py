@@ -32,6 +32,17 @@ IF_MATCH: Document = {
     "description": "The ETag of what the edit was made from.",
     "schema": {"type": "string", "format": "etag"},
 }
+IDEMPOTENCY_KEY: Document = {
+    "in": "header",
+    "name": "Idempotency-Key",
+    "required": False,
+    "description": "Drawn by the client for this request: sent again with it, the request is not done again.",
+    "schema": {"type": "string", "format": "idempotency-key", "minLength": 1, "maxLength": 255},
+}
+REPLAYED: Document = {
+    "description": "true: this is the answer of an earlier run.",
+    "schema": {"type": "string"},
+}
 LINK: Document = {
     "description": 'The next page, rel="next"; absent on the last one.',
     "schema": {"type": "string"},
@@ -61,6 +72,7 @@ def of_operation(
     status: HTTPStatus,
     has_body: bool,
     edits: bool,
+    makes: bool,
     paged: bool,
     refuses: Sequence[type[ServerError]],
 ) -> Document:
@@ -74,6 +86,10 @@ def of_operation(
         refused |= problems.OF_AN_EDIT
         document["parameters"] = [deepcopy(IF_MATCH)]
         headers["ETag"] = deepcopy(ETAG)
+    if makes:
+        refused |= problems.OF_A_KEY
+        document["parameters"] = [deepcopy(IDEMPOTENCY_KEY)]
+        headers["Idempotency-Replayed"] = deepcopy(REPLAYED)
     if paged:
         headers["Link"] = deepcopy(LINK)
     if status == HTTPStatus.CREATED:

@@ -6,8 +6,9 @@
     def show_engine(engine_id: str) -> Shown: ...
 
 ``get``, ``page``, ``post`` and ``patch`` are for operators' JSON routes and do everything in one order: token
-and scope, unknown parameters, If-Match, query, body, view, answer by schema. ``raw`` only documents, and
-checks an operator's token: the view reads and answers by itself, as uploads and the engines' own routes do.
+and scope, unknown parameters, If-Match, Idempotency-Key, query, body, view, answer by schema. ``raw`` only
+documents, and checks an operator's token: the view reads and answers by itself, as uploads and the engines'
+own routes do.
 The conventions for those who add routes are in the docstring of the package.
 """
 
@@ -15,7 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import wraps
+from functools import partial, wraps
 from http import HTTPStatus
 from typing import Any, TypeVar
 
@@ -27,7 +28,8 @@ from marshmallow import Schema
 from engineshed_server.api import documents, tokens
 from engineshed_server.api.access import Access, Asker, declare, operators
 from engineshed_server.api.answers import Page, answer_page, answer_shown
-from engineshed_server.api.arguments import BODY, QUERY, Arguments, refuse_unknown
+from engineshed_server.api.arguments import BODY, QUERY, Arguments, body_of, refuse_unknown
+from engineshed_server.api.idempotency import answer_once
 from engineshed_server.api.preconditions import expected_by
 from engineshed_server.api.schemas.base import AnswerSchema, RequestSchema
 from engineshed_server.api.schemas.paging import PageQuerySchema
@@ -119,7 +121,7 @@ class Routes:
         status: HTTPStatus = HTTPStatus.OK,
         refuses: Refusals = (),
     ) -> Callable[[View], View]:
-        """POST: make something (*status* CREATED, with ``Shown.location``) or do something."""
+        """POST: make something (*status* CREATED, with ``Shown.location``) or do something, once a key."""
         return self._operation(
             _Operation(
                 method="POST",
@@ -189,6 +191,7 @@ class Routes:
                 status=operation.status,
                 has_body=operation.body is not None,
                 edits=operation.edits,
+                makes=operation.method == "POST",
                 paged=operation.page is not None,
                 refuses=operation.refuses,
                 name=self._name_of(view),
@@ -227,7 +230,10 @@ def _guarded(view: Callable[..., Any], operation: _Operation) -> Callable[..., A
             refuse_unknown(request)
         if operation.edits:
             kwargs["expected"] = expected_by(request)
-        return view(**kwargs)
+        if operation.method != "POST":
+            return view(**kwargs)
+        body = b"" if operation.body is None else body_of(request)
+        return answer_once(partial(view, **kwargs), body=body)
 
     return guarded
 

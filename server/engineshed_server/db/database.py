@@ -118,6 +118,13 @@ class Database:
         with _boundary(), Session(self._reading, autoflush=False) as session:
             yield session
 
+    def within(self, session: Session) -> Database:
+        """The same database, seen from within the writing transaction of *session*.
+
+        What is written by it is committed, or rolled back, with that transaction.
+        """
+        return _Joined(self, session)
+
     @contextmanager
     def writing_connection(self) -> Iterator[Connection]:
         """A plain connection in a writing transaction, for migrations; commits when the block ends well."""
@@ -142,6 +149,34 @@ class Database:
     def close(self) -> None:
         """Give all connections back."""
         self.engine.dispose()
+
+
+class _Joined(Database):
+    """A database whose transactions are parts of one that is open already."""
+
+    def __init__(self, database: Database, session: Session) -> None:
+        self.engine = database.engine
+        self._session = session
+
+    @contextmanager
+    def write(self) -> Iterator[Session]:
+        """A part of the transaction that is undone alone when the block raises."""
+        with _boundary():
+            self._look_anew()
+            with self._session.begin_nested():
+                yield self._session
+
+    @contextmanager
+    def read(self) -> Iterator[Session]:
+        """A look at what the transaction sees, its own changes too."""
+        with _boundary():
+            self._look_anew()
+            yield self._session
+
+    def _look_anew(self) -> None:
+        """Forget rows read before, as a session of its own would not know them: UPDATEs do not touch them."""
+        self._session.flush()
+        self._session.expire_all()
 
 
 # What databases say when two transactions stood in each other's way and one was ended: SQLSTATE of PostgreSQL

@@ -227,6 +227,19 @@ class UploadRow(Base):
     expires: Mapped[datetime] = mapped_column(UtcDateTime)
 
 
+class IdempotencyRow(Base):
+    """A request with an Idempotency-Key; ``sealed`` is its answer, NULL while it is being carried out."""
+
+    __tablename__ = "idempotency"
+
+    owner: Mapped[str] = mapped_column(String(ID_CHARS), primary_key=True)
+    key_hash: Mapped[str] = mapped_column(String(HASH_CHARS), primary_key=True)
+    request_hash: Mapped[str] = mapped_column(String(HASH_CHARS))
+    attempt: Mapped[str] = mapped_column(String(ID_CHARS))
+    claimed: Mapped[datetime] = mapped_column(UtcDateTime, index=True)
+    sealed: Mapped[str | None] = mapped_column(LongText)
+
+
 class ThrottleRow(Base):
     """Failed guesses by one source, as ``enrol:192.0.2.7``, and how long it has to wait."""
 
