@@ -17,6 +17,7 @@ import engineshed_server
 from engineshed_packages import errors as format_errors
 from engineshed_server import errors as server_errors
 from engineshed_server import problems
+from engineshed_server.domain.orders import WISH_REFUSED
 
 SERVER = Path(engineshed_server.__file__).parent
 FORMAT = Path(engineshed_packages.__file__).parent
@@ -63,6 +64,7 @@ def sent_by_server() -> set[str]:
     """``<status> <code>`` of every error the server's own modules make, and of bare statuses."""
     paths = [path for name in SERVER_FOLDERS for path in sorted((SERVER / name).rglob("*.py"))]
     told = {f"{_status(kind(code, ''))} {code}" for kind, code in _made(server_errors, paths)}
+    told |= {f"409 {code}" for code in WISH_REFUSED if code != "release-unknown"}
     for status in HTTPStatus:
         if status >= HTTPStatus.BAD_REQUEST:
             problem = problems.of_status(status, method="", path="", instance="")

@@ -11,7 +11,7 @@ from engineshed_client.journal import State
 from engineshed_client.settings.keys import KEYS
 from engineshed_packages import exits
 from engineshed_packages import orders as orders_module
-from engineshed_server.domain import decide, stops
+from engineshed_server.domain import decide, orders, stops
 from engineshed_server.services import fleet, ingest, reports
 from engineshed_server.settings import FIELDS
 from tests.sent_codes import NOT_SENT, sent_by_format, sent_by_server
@@ -82,7 +82,7 @@ def test_no_code_and_no_status_is_documented_that_the_portal_does_not_send() -> 
     "code",
     [
         *(decide.OFFER, decide.UP_TO_DATE, decide.NO_RELEASE, decide.NOTHING_FITS, fleet.ORDER_RESTS),
-        stops.EMERGENCY_STOP,
+        *(stops.EMERGENCY_STOP, orders.ORDERED, orders.ORDER_WAITS),
         *(reports.RECORDED, reports.KNOWN, ingest.PUBLISHED, ingest.UNCHANGED),
     ],
 )

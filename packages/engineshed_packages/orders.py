@@ -83,6 +83,7 @@ class Order:
         portal, engine: whose order, for whom. id: names it in reports. seq: its number.
         accept_before: not accepted later. start_before: the engine is not stopped for it later.
         do: one of ``VERBS``. package: what to install; None for a verb that installs nothing.
+        returns_to: with ``rollback``, the version of the kept engine; None leaves the choice to the host.
         window: when the engine may be stopped; None is always.
         offline_start: the engine may be stopped although the portal cannot be asked again.
         allow_downgrade: an older version is meant; the vendor's floor still holds.
@@ -98,6 +99,7 @@ class Order:
     accept_before: datetime
     do: str
     package: Package | None = None
+    returns_to: Version | None = None
     start_before: datetime | None = None
     window: Window | None = None
     offline_start: bool = False
@@ -125,11 +127,11 @@ class Order:
     @classmethod
     def _read(cls, fields: Fields) -> Order:
         window = fields.object_or_none("window")
-        version = fields.version_or_none("version")
+        version, path = fields.version_or_none("version"), fields.text_or_none("path", max_chars=400)
         package = None
-        if version is not None:
+        if version is not None and path is not None:
             package = Package(
-                path=fields.text("path", max_chars=400),
+                path=path,
                 length_bytes=fields.integer("length"),
                 sha256=fields.sha256("sha256"),
                 version=version,
@@ -144,6 +146,7 @@ class Order:
             start_before=fields.time_or_none("start_before"),
             do=fields.text("do", max_chars=32),
             package=package,
+            returns_to=version if package is None else None,
             window=None if window is None else Window.from_dict(window),
             offline_start=fields.flag("offline_start"),
             allow_downgrade=fields.flag("allow_downgrade"),
@@ -157,6 +160,7 @@ class Order:
     def to_bytes(self) -> bytes:
         """The payload that is signed."""
         package = self.package
+        version = self.returns_to if package is None else package.version
         keys: list[Json] = [key.public.hex() for key in self.next_keys]
         known = without_absent(
             {
@@ -171,7 +175,7 @@ class Order:
                 "path": None if package is None else package.path,
                 "length": None if package is None else package.length_bytes,
                 "sha256": None if package is None else package.sha256,
-                "version": None if package is None else package.version.text,
+                "version": None if version is None else version.text,
                 "window": None if self.window is None else self.window.to_dict(),
                 "offline_start": self.offline_start or None,
                 "allow_downgrade": self.allow_downgrade or None,

@@ -82,9 +82,19 @@ def _print_history(detail: EngineDetail) -> None:
     if detail.orders:
         print_data("")
         rows = [
-            (str(one.seq), one.do, one.version, one.state, format_time(one.issued)) for one in detail.orders
+            (
+                one.order,
+                None if one.seq is None else str(one.seq),
+                one.do,
+                one.version,
+                one.state if one.answer in (None, one.state) else f"{one.state}: {one.answer}",
+                one.given_by,
+                format_time(one.issued),
+            )
+            for one in detail.orders
         ]
-        print_table(("order seq", "do", "version", "state", "issued"), rows)
+        notes = [[one.message] if one.message else [] for one in detail.orders]
+        print_table(("order", "seq", "do", "version", "state", "by", "issued"), rows, notes=notes)
     if detail.attempts:
         print_data("")
         attempts = [

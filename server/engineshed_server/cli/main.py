@@ -39,7 +39,7 @@ COMMANDS: Mapping[str, str] = {
     "db": "database:db",
     "demo": "demo:demo",
     "emergency-stop": "stops:emergency_stop",
-    "engine": "engines:engine",
+    "engine": "orders:engine",  # the group of `engines`, with what is in `orders` too
     "enrol-token": "engines:enrol_token",
     "init": "setup:init",
     "release": "releases:release",

@@ -12,7 +12,7 @@ from engineshed_server.cli.opening import opened
 from engineshed_server.cli.options import ACTOR, now, with_settings
 from engineshed_server.cli.output import print_data, print_json, print_table, talk
 from engineshed_server.errors import NotFound, Refused
-from engineshed_server.services.holds import hold_release, unhold_release
+from engineshed_server.services.holds import HoldChange, change_hold
 from engineshed_server.services.portal import Portal
 from engineshed_server.services.releases import Release, list_releases, read_notes, show_release
 from engineshed_server.settings import Settings
@@ -85,7 +85,8 @@ def show(settings: Settings, product: str, version: str, as_json: bool) -> None:
 def hold(settings: Settings, product: str, version: str, reason: str) -> None:
     """Keep VERSION of PRODUCT back: engines are not offered it until `unhold`."""
     with opened(settings) as portal:
-        held = hold_release(portal, product, version=version, reason=reason, actor=ACTOR, now=now())
+        change = HoldChange(held=True, reason=reason)
+        held = change_hold(portal, product, version=version, change=change, actor=ACTOR, now=now())
     talk(f"{product} {version} {'is' if held else 'was already'} on hold")
 
 
@@ -97,7 +98,8 @@ def hold(settings: Settings, product: str, version: str, reason: str) -> None:
 def unhold(settings: Settings, product: str, version: str, reason: str) -> None:
     """Let VERSION of PRODUCT go again."""
     with opened(settings) as portal:
-        let_go = unhold_release(portal, product, version=version, reason=reason, actor=ACTOR, now=now())
+        change = HoldChange(held=False, reason=reason)
+        let_go = change_hold(portal, product, version=version, change=change, actor=ACTOR, now=now())
     talk(f"{product} {version} {'is not on hold any more' if let_go else 'was not on hold'}")
 
 

@@ -7,8 +7,8 @@ from typing import ParamSpec, TypeVar
 
 import click
 
-from engineshed_packages.jsontext import Json
 from engineshed_packages.times import format_time
+from engineshed_server.api.schemas.stops import StopSchema
 from engineshed_server.cli.opening import opened
 from engineshed_server.cli.options import ACTOR, now, with_settings
 from engineshed_server.cli.output import print_json, print_table, talk
@@ -71,7 +71,7 @@ def list_command(settings: Settings, as_json: bool) -> None:
     with opened(settings) as portal:
         found = list_stops(portal)
     if as_json:
-        print_json({"stops": [_values(one) for one in found]})
+        print_json({"stops": [StopSchema.write(one) for one in found]})
         return
     titles = ("product", "channel", "since", "by", "reason")
     print_table(
@@ -89,10 +89,3 @@ def _engines(done: StopChanged) -> str:
 
 def _since(record: StopRecord) -> tuple[str, str]:
     return format_time(record.began), record.began_by
-
-
-def _values(record: StopRecord) -> dict[str, Json]:
-    began, by = _since(record)
-    stop = record.stop
-    values: dict[str, Json] = {"product": stop.product, "channel": stop.channel, "reason": stop.reason}
-    return {**values, "began": began, "began_by": by}

@@ -24,7 +24,7 @@ class Presence:
     """What an engine's last poll said.
 
     Attributes:
-        skipped, attributes: JSON texts; ``attributes`` is None when no poll carried any yet.
+        skipped, attributes, capabilities: JSON texts; the last two are None when no poll carried any yet.
     """
 
     engine_id: str
@@ -39,6 +39,7 @@ class Presence:
     boot: str
     skipped: str
     attributes: str | None
+    capabilities: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,6 +67,12 @@ class EngineRecord:
     presence: Presence | None
     boots: Boots = field(default_factory=Boots)
     revision: int = 0
+
+    @property
+    def capabilities(self) -> tuple[str, ...] | None:
+        """Verbs of orders its updater can carry out; None as long as it has not said."""
+        said = None if self.presence is None else self.presence.capabilities
+        return None if said is None else tuple(json.loads(said))
 
 
 _OTHERWISE = ("engine_id", "presence", "boots")
@@ -122,6 +129,12 @@ def list_engines(
         if value is not None:
             query = query.where(column == value)
     return tuple(_record(found) for found in session.execute(query))
+
+
+def list_ids(session: Session, *, group: str) -> tuple[str, ...]:
+    """Ids of the enrolled engines of a group."""
+    query = select(EngineRow.id).where(EngineRow.group == group, EngineRow.state == ENROLLED)
+    return tuple(session.scalars(query.order_by(EngineRow.id)))
 
 
 def list_revoked(session: Session) -> frozenset[str]:

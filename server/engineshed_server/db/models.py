@@ -91,6 +91,7 @@ class ReleaseRow(Base):
     version_key: Mapped[str] = mapped_column(String(200))
     held: Mapped[bool] = mapped_column(default=False)
     hold_reason: Mapped[str | None] = mapped_column(String(500))
+    revision: Mapped[int] = mapped_column(server_default="0")
     arrived: Mapped[datetime] = mapped_column(UtcDateTime)
 
 
@@ -171,6 +172,7 @@ class PresenceRow(Base):
     boots: Mapped[str] = mapped_column(LongText)
     skipped: Mapped[str] = mapped_column(LongText)
     attributes: Mapped[str | None] = mapped_column(LongText)
+    capabilities: Mapped[str | None] = mapped_column(LongText)
 
 
 class EnrolTokenRow(Base):
@@ -252,10 +254,12 @@ class ThrottleRow(Base):
 
 
 class OrderRow(Base):
-    """An order, signed once and sent unchanged; ``state`` is open, answered, refused or superseded.
+    """An order, signed once and sent unchanged; ``state`` is open, answered, refused, superseded or expired.
 
     ``open_engine`` holds the engine's id while the order is open and NULL afterwards: its unique
-    constraint lets one open order per engine exist on every database.
+    constraint lets one open order per engine exist on every database. An administrator's order (``origin``
+    is ``admin``) is signed when the engine polls: until then ``envelope`` and ``keyid`` are empty and ``seq``
+    only keeps it apart from others like it. ``claims`` is what is signed then, as the format's ``Order``.
     """
 
     __tablename__ = "orders"
@@ -275,6 +279,11 @@ class OrderRow(Base):
     accept_before: Mapped[datetime] = mapped_column(UtcDateTime)
     closed: Mapped[datetime | None] = mapped_column(UtcDateTime)
     answer: Mapped[str | None] = mapped_column(String(64))
+    origin: Mapped[str] = mapped_column(String(16), server_default="portal")
+    given_by: Mapped[str] = mapped_column(String(200), server_default="portal")
+    message: Mapped[str] = mapped_column(String(500), server_default="")
+    although_held: Mapped[bool] = mapped_column(server_default="0")
+    claims: Mapped[str | None] = mapped_column(LongText)
 
 
 class StopRow(Base):

@@ -24,8 +24,9 @@ _TABLE = PresenceRow.__table__
 def write_presences(session: Session, presences: Sequence[Presence]) -> None:
     """Write what engines last said, one word each; an older one never replaces a newer one.
 
-    ``attributes`` None leaves the stored ones: they are sent only when they changed. Of two processes that
-    write one engine at once the later forgets a nonce of the earlier; the next polls bring it back.
+    ``attributes`` or ``capabilities`` None leave the stored ones: they are sent only when they changed. Of
+    two processes that write one engine at once the later forgets a nonce of the earlier; the next polls
+    bring it back.
     """
     ids = [presence.engine_id for presence in presences]
     query = select(PresenceRow.engine_id, PresenceRow.boot).where(PresenceRow.engine_id.in_(ids))
@@ -44,8 +45,9 @@ def write_presences(session: Session, presences: Sequence[Presence]) -> None:
         values: Values = {name: getattr(presence, name) for name in PRESENCE_COLUMNS}
         if presence.engine_id in boots:
             values["boots"] = boots[presence.engine_id]
-        if presence.attributes is None:
-            del values["attributes"]
+        for seldom in ("attributes", "capabilities"):
+            if values[seldom] is None:
+                del values[seldom]
         changed.setdefault(frozenset(values), []).append(values)
     for rows in changed.values():
         _replace(session, rows)

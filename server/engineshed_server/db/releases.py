@@ -32,6 +32,7 @@ class PackageRecord:
 
     Attributes:
         held: the release is kept back by the portal's admin. hold_reason: why, None when it is not held.
+        revision: counts the edits of the release.
         published: when engines could first be offered it, None while it is arriving.
     """
 
@@ -41,6 +42,7 @@ class PackageRecord:
     state: str
     held: bool
     hold_reason: str | None
+    revision: int
     published: datetime | None
 
 
@@ -48,13 +50,12 @@ def _custom(target: Target) -> str:
     return json.dumps(target.to_custom(), sort_keys=True)
 
 
-def _query() -> Select[PackageRow, bool, str | None]:
-    columns = (PackageRow, ReleaseRow.held, ReleaseRow.hold_reason)
-    return select(*columns).join(ReleaseRow, ReleaseRow.id == PackageRow.release_id)
+def _query() -> Select[PackageRow, ReleaseRow]:
+    return select(PackageRow, ReleaseRow).join(ReleaseRow, ReleaseRow.id == PackageRow.release_id)
 
 
-def _record(found: Row[PackageRow, bool, str | None]) -> PackageRecord:
-    row, held, hold_reason = found
+def _record(found: Row[PackageRow, ReleaseRow]) -> PackageRecord:
+    row, release = found
     target = Target.from_custom(
         row.path, length_bytes=row.length_bytes, sha256=row.sha256, custom=json.loads(row.custom)
     )
@@ -63,8 +64,9 @@ def _record(found: Row[PackageRow, bool, str | None]) -> PackageRecord:
         target=target,
         sha1=row.sha1,
         state=row.state,
-        held=held,
-        hold_reason=hold_reason,
+        held=release.held,
+        hold_reason=release.hold_reason,
+        revision=release.revision,
         published=row.published,
     )
 
@@ -156,13 +158,32 @@ def delist_package(session: Session, record: PackageRecord) -> bool:
     return record.state == PUBLISHED and _move(session, record, state=DELISTED, published=record.published)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Hold:
+    """Whether a release is kept back, why, and how often that was changed."""
+
+    held: bool
+    reason: str | None
+    revision: int
+
+
+def lock_hold(session: Session, product: str, *, version: Version) -> Hold | None:
+    """The hold of a release, whose row is held until the transaction ends; None when there is no release."""
+    row = session.scalar(
+        select(ReleaseRow)
+        .where(ReleaseRow.product == product, ReleaseRow.version_key == version.sort_key)
+        .with_for_update()
+    )
+    return None if row is None else Hold(held=row.held, reason=row.hold_reason, revision=row.revision)
+
+
 def set_hold(session: Session, product: str, *, version: Version, reason: str | None) -> bool:
     """Keep a release back for *reason*, or let it go with None; false when there was nothing to change."""
     statement = (
         update(ReleaseRow)
         .where(ReleaseRow.product == product, ReleaseRow.version_key == version.sort_key)
         .where(ReleaseRow.held.is_(reason is None))
-        .values(held=reason is not None, hold_reason=reason)
+        .values(held=reason is not None, hold_reason=reason, revision=ReleaseRow.revision + 1)
     )
     return changed_rows(session, statement) == 1
 

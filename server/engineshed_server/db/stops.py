@@ -17,6 +17,7 @@ from engineshed_server.domain.stops import Stop
 class StopRecord:
     """A stop that is on, since when, and who gave it."""
 
+    stop_id: int
     stop: Stop
     began: datetime
     began_by: str
@@ -27,20 +28,20 @@ def _scope(product: str | None, channel: str | None) -> str:
     return f"{product or '*'}/{channel or '*'}"
 
 
-def add_stop(session: Session, stop: Stop, *, by: str, now: datetime) -> None:
+def add_stop(session: Session, stop: Stop, *, by: str, now: datetime) -> StopRecord:
     """Write a stop that begins; another one that is on for the same scope makes this fail at once."""
-    session.add(
-        StopRow(
-            product=stop.product,
-            channel=stop.channel,
-            on_scope=_scope(stop.product, stop.channel),
-            reason=stop.reason,
-            began=now,
-            began_by=by[:200],
-            ended=None,
-        )
+    row = StopRow(
+        product=stop.product,
+        channel=stop.channel,
+        on_scope=_scope(stop.product, stop.channel),
+        reason=stop.reason,
+        began=now,
+        began_by=by[:200],
+        ended=None,
     )
+    session.add(row)
     session.flush()
+    return _record(row)
 
 
 def find_stop(session: Session, product: str | None, channel: str | None) -> StopRecord | None:
@@ -76,4 +77,4 @@ def count_engines(session: Session, product: str | None, channel: str | None, *,
 
 def _record(row: StopRow) -> StopRecord:
     stop = Stop(product=row.product, channel=row.channel, reason=row.reason)
-    return StopRecord(stop=stop, began=row.began, began_by=row.began_by)
+    return StopRecord(stop_id=row.id, stop=stop, began=row.began, began_by=row.began_by)

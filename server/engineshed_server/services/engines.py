@@ -73,15 +73,29 @@ class AttemptLine:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OrderLine:
-    """One order; ``state`` is open, answered, refused or superseded, ``answer`` the report's code."""
+    """One order.
+
+    Attributes:
+        seq: None until the engine has polled for it.
+        state: open, answered, refused, superseded or expired.
+        answer: the code of the report that closed it, or why there is none.
+        origin: ``portal`` for one that follows from a release, ``admin`` for one that was given.
+    """
 
     order: str
-    seq: int
+    engine: str
+    seq: int | None
     do: str
     version: str | None
     state: str
     issued: datetime
+    accept_before: datetime
+    closed: datetime | None
     answer: str | None
+    origin: str
+    given_by: str
+    message: str
+    although_held: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -165,7 +179,7 @@ def show_engine(portal: Portal, engine_id: str) -> EngineDetail:
         # Written by us from an Attributes: its texts were checked when they came.
         attributes=None if said is None else Attributes(**json.loads(said)),
         attempts=tuple(_attempt(report) for report in attempts),
-        orders=tuple(_order(order) for order in given),
+        orders=tuple(order_line(order) for order in given),
     )
 
 
@@ -237,13 +251,21 @@ def _attempt(report: reports.ReportRecord) -> AttemptLine:
     )
 
 
-def _order(order: orders.OrderRecord) -> OrderLine:
+def order_line(order: orders.OrderRecord) -> OrderLine:
+    """*order* as operators see it."""
     return OrderLine(
         order=order.order_id,
+        engine=order.engine_id,
         seq=order.seq,
         do=order.do,
         version=order.version,
         state=order.state,
         issued=order.issued,
+        accept_before=order.accept_before,
+        closed=order.closed,
         answer=order.answer,
+        origin=order.origin,
+        given_by=order.given_by,
+        message=order.message,
+        although_held=order.although_held,
     )

@@ -4,20 +4,31 @@ A poll without news is answered from memory: no SQL. Only when ``decide`` offers
 asked, in one transaction, for the order that stands or a new one. A release that is withdrawn, on hold or
 covered by an emergency stop is not in the decision any more, and so its order is not sent again: the engine,
 which polls once more before it stops, goes on only when it is handed the same order.
+
+An administrator's order comes before whatever ``decide`` would offer, until it is closed. Engines for which
+one is open are in the snapshot: for all others nothing is asked of the database.
 """
 
 from __future__ import annotations
 
-import json
-from collections.abc import Sequence
+from collections.abc import Mapping
+from dataclasses import replace
 from datetime import datetime
 
-from engineshed_packages.protocol import ROLLBACK, Outcome, Poll, PollAnswer, Skipped
-from engineshed_packages.versions import Version
-from engineshed_server.db import engines, reports
-from engineshed_server.domain.decide import Candidate, Decision, EngineFacts, decide
-from engineshed_server.errors import NotAllowed, NotFound
-from engineshed_server.services.engines import SHOWN_ATTEMPTS, installed_version
+from engineshed_packages.jsontext import Json
+from engineshed_packages.protocol import Poll, PollAnswer
+from engineshed_server.db import engines, orders
+from engineshed_server.domain.decide import Decision, EngineFacts, decide
+from engineshed_server.domain.orders import ORDERED, decide_given, has_lapsed
+from engineshed_server.errors import NotAllowed
+from engineshed_server.services.engine_facts import find_facts
+from engineshed_server.services.engines import engine_unknown
+from engineshed_server.services.given_orders import (
+    claim_given,
+    close_unsent,
+    find_given,
+    given_of,
+)
 from engineshed_server.services.orders import claim_order, find_standing_sha256
 from engineshed_server.services.portal import Portal
 from engineshed_server.services.snapshot import Snapshot, load_snapshot
@@ -38,6 +49,10 @@ def answer(portal: Portal, engine_id: str, *, poll: Poll, now: datetime) -> Poll
         return quiet
     snapshot = portal.snapshot.current()
     facts = _facts(snapshot, engine_id, poll=poll)
+    if engine_id in snapshot.ordered:
+        said = _answer_given(portal, poll, facts, snapshot=snapshot, now=now)
+        if said is not None:
+            return said
     decision = snapshot.decide(facts, now=now)
     if poll.attempt is not None:
         decision = _keep_to_the_attempt(
@@ -46,18 +61,34 @@ def answer(portal: Portal, engine_id: str, *, poll: Poll, now: datetime) -> Poll
     if decision.target is None:  # what was new has gone in this moment
         return _say(portal, snapshot, code=decision.code, text=decision.text, now=now)
     claim = claim_order(portal, poll, target=decision.target, now=now)
+    if claim.given:  # in this moment, and this process has not heard of it
+        said = _answer_given(portal, poll, facts, snapshot=snapshot, now=now)
+        if said is not None:
+            return said
     if claim.envelope is None:
         text = f"{decision.text}, but the engine refused that order ({claim.refused}): it rests for an hour"
         return _say(portal, snapshot, code=ORDER_RESTS, text=text, now=now)
-    said = _say(portal, snapshot, code=decision.code, text=decision.text, now=now)
-    return PollAnswer(
-        server_time=said.server_time,
-        code=said.code,
-        text=said.text,
-        poll_s=said.poll_s,
-        timestamp_version=said.timestamp_version,
-        order=claim.envelope,
-    )
+    return _say(portal, snapshot, code=decision.code, text=decision.text, now=now, envelope=claim.envelope)
+
+
+def _answer_given(
+    portal: Portal, poll: Poll, facts: EngineFacts, *, snapshot: Snapshot, now: datetime
+) -> PollAnswer | None:
+    """The answer when an administrator's order stands for the engine; None when none does any more."""
+    record = find_given(portal, poll.engine)
+    if record is None:
+        return None
+    given = given_of(record)
+    if has_lapsed(given, at_work=poll.attempt is not None, now=now):
+        close_unsent(portal, record, state=orders.EXPIRED, answer="expired", now=now)
+        return None
+    if poll.capabilities and given.do not in poll.capabilities:
+        close_unsent(portal, record, state=orders.REFUSED, answer="engine-cannot", now=now)
+        return None
+    candidates = snapshot.candidates_of(facts.product)
+    decision = decide_given(given, facts, candidates, stops=snapshot.stops, now=now)
+    envelope = claim_given(portal, poll, record, now=now) if decision.code == ORDERED else None
+    return _say(portal, snapshot, code=decision.code, text=decision.text, now=now, envelope=envelope)
 
 
 def answer_without_news(portal: Portal, engine_id: str, *, poll: Poll, now: datetime) -> PollAnswer | None:
@@ -70,6 +101,8 @@ def answer_without_news(portal: Portal, engine_id: str, *, poll: Poll, now: date
         raise NotAllowed("engine-mismatch", f"the token is of engine {engine_id}, the poll of {poll.engine}")
     portal.presence.note(poll, now=now)
     snapshot = portal.snapshot.current()
+    if engine_id in snapshot.ordered:
+        return None
     decision = snapshot.decide(_facts(snapshot, engine_id, poll=poll), now=now)
     if decision.target is not None:
         return None
@@ -94,49 +127,23 @@ def explain(portal: Portal, engine_id: str, *, now: datetime) -> Decision:
     Raises:
         NotFound: code ``engine-unknown``.
     """
+    snapshot = load_snapshot(portal.database, repository=portal.repository)
     with portal.database.read() as session:
         engine = engines.find_engine(session, engine_id)
-        told = reports.list_reports(session, engine_id, limit=SHOWN_ATTEMPTS)
-    if engine is None:
-        raise NotFound("engine-unknown", f"there is no engine {engine_id[:40]!r}")
-    snapshot = load_snapshot(portal.database, repository=portal.repository)
-    candidates = snapshot.candidates_of(engine.product)
-    version = installed_version(engine)
-    facts = EngineFacts(
-        product=engine.product,
-        platform=engine.platform,
-        version=None if version is None else Version.parse(version),
-        channel=engine.channel,
-        skipped=_skipped(engine, told, candidates),
-    )
-    return decide(facts, candidates, stops=snapshot.stops, now=now)
-
-
-def _skipped(
-    engine: engines.EngineRecord,
-    told: Sequence[reports.ReportRecord],
-    candidates: Sequence[Candidate],
-) -> tuple[Skipped, ...]:
-    """The engine's skip list: that of its last poll, and what its reports since then have changed."""
-    presence = engine.presence
-    polled = () if presence is None else json.loads(presence.skipped)
-    skipped = {one.sha256: one for one in map(Skipped.from_dict, polled)}
-    for report in reversed(told):  # the oldest first
-        if presence is not None and report.received <= presence.seen:
-            continue
-        if report.kind == ROLLBACK and report.outcome == Outcome.OK:
-            # Such a report names the version that was left, and not its package.
-            for target in (one.target for one in candidates):
-                if target.version.text == report.from_version:
-                    skipped[target.sha256] = Skipped(version=target.version, sha256=target.sha256)
-        elif report.sha256 is None or report.to_version is None:
-            continue
-        elif report.outcome == Outcome.OK:
-            skipped.pop(report.sha256, None)
-        elif report.outcome in (Outcome.ROLLED_BACK, Outcome.BROKEN):
-            version = Version.parse(report.to_version)
-            skipped[report.sha256] = Skipped(version=version, sha256=report.sha256)
-    return tuple(skipped.values())
+        if engine is None:
+            raise engine_unknown(engine_id)
+        candidates = snapshot.candidates_of(engine.product)
+        facts = find_facts(session, engine, candidates)
+        record = orders.find_open_order(session, engine_id)
+    by_itself = decide(facts, candidates, stops=snapshot.stops, now=now)
+    if record is None or record.origin != orders.ADMIN:
+        return by_itself
+    given = given_of(record)
+    at_work = engine.presence is not None and engine.presence.attempt is not None
+    if has_lapsed(given, at_work=at_work, now=now):
+        return by_itself
+    ordered = decide_given(given, facts, candidates, stops=snapshot.stops, now=now)
+    return replace(ordered, reasons=(*ordered.reasons, *by_itself.reasons))
 
 
 def _keep_to_the_attempt(
@@ -149,11 +156,20 @@ def _keep_to_the_attempt(
     return newest if standing.target is None else standing
 
 
-def _say(portal: Portal, snapshot: Snapshot, *, code: str, text: str, now: datetime) -> PollAnswer:
+def _say(
+    portal: Portal,
+    snapshot: Snapshot,
+    *,
+    code: str,
+    text: str,
+    now: datetime,
+    envelope: Mapping[str, Json] | None = None,
+) -> PollAnswer:
     return PollAnswer(
         server_time=now,
         code=code,
         text=text[:MAX_TEXT_CHARS],
         poll_s=portal.settings.poll_s,
         timestamp_version=snapshot.timestamp_version,
+        order=envelope,
     )

@@ -7,6 +7,7 @@ says ``although_held``.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import datetime
 
 from engineshed_packages.versions import Version
@@ -14,53 +15,61 @@ from engineshed_server.db import portal as portal_rows
 from engineshed_server.db import releases as release_rows
 from engineshed_server.db.audit import add_audit
 from engineshed_server.domain.actors import Actor
+from engineshed_server.domain.revisions import ANY_REVISION, Expected
 from engineshed_server.services.portal import Portal
 from engineshed_server.services.reasons import check_reason
 from engineshed_server.services.releases import show_release
 
 
-def hold_release(
-    portal: Portal, product: str, *, version: str, reason: str, actor: Actor, now: datetime
-) -> bool:
-    """Keep a release back; false when it was on hold already, then with the reason it had.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HoldChange:
+    """Whether a release is to be held back, and why.
 
     Raises:
-        NotFound: code ``release-unknown``. Refused: code ``reason-unreadable``.
+        Refused: code ``reason-unreadable``.
     """
-    return _set(portal, product, version=version, hold=True, reason=reason, actor=actor, now=now)
+
+    held: bool
+    reason: str
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "reason", check_reason(self.reason))
 
 
-def unhold_release(
-    portal: Portal, product: str, *, version: str, reason: str, actor: Actor, now: datetime
+def change_hold(
+    portal: Portal,
+    product: str,
+    *,
+    version: str,
+    change: HoldChange,
+    actor: Actor,
+    now: datetime,
+    expected: Expected = ANY_REVISION,
 ) -> bool:
-    """Let a release go again; false when it was not on hold.
+    """Carry out *change* when the release is at an *expected* revision; false when it was so already.
 
     Raises:
-        NotFound, Refused: as ``hold_release``.
+        NotFound: code ``release-unknown``. Outdated: code ``revision-outdated``.
     """
-    return _set(portal, product, version=version, hold=False, reason=reason, actor=actor, now=now)
-
-
-def _set(
-    portal: Portal, product: str, *, version: str, hold: bool, reason: str, actor: Actor, now: datetime
-) -> bool:
-    why = check_reason(reason)
     release = show_release(portal, product, version=version)
+    subject, wanted = f"{product} {release.version}", Version.parse(release.version)
+    after = change.reason if change.held else None
     with portal.database.write() as session:
-        changed = release_rows.set_hold(
-            session, product, version=Version.parse(release.version), reason=why if hold else None
+        hold = release_rows.lock_hold(session, product, version=wanted)
+        assert hold is not None  # releases are never deleted
+        expected.check(hold.revision, what=f"release {subject}")
+        if not release_rows.set_hold(session, product, version=wanted, reason=after):
+            return False
+        portal_rows.bump_generation(session)
+        add_audit(
+            session,
+            "release-held" if change.held else "release-let-go",
+            subject=subject,
+            actor=actor,
+            now=now,
+            details={"reason": change.reason},
+            before={"held": hold.held, "hold_reason": hold.reason},
+            after={"held": change.held, "hold_reason": after},
         )
-        if changed:
-            portal_rows.bump_generation(session)
-            add_audit(
-                session,
-                "release-held" if hold else "release-let-go",
-                subject=f"{product} {release.version}",
-                actor=actor,
-                now=now,
-                details={"reason": why},
-                before={"held": not hold, "hold_reason": release.hold_reason},
-                after={"held": hold, "hold_reason": why if hold else None},
-            )
     portal.snapshot.refresh()
-    return changed
+    return True

@@ -1,4 +1,6 @@
-"""Orders: the one that stands for an engine, made when there is something new, sent unchanged.
+"""Orders of the portal itself: the one that stands, made when a release is new, sent unchanged.
+
+An administrator's order is never superseded by one of these: it is what stands, see ``given_orders``.
 
 ``seq`` is the higher of what is stored and what the engine reported, plus one: a database restored from a
 backup never sends a number the engine has already accepted. What is reported is believed within bounds:
@@ -39,10 +41,12 @@ class Claim:
     Attributes:
         envelope: the order to send; None when the engine refused such an order a short time ago.
         refused: the code of that refusal.
+        given: an administrator's order stands, and nothing is offered beside it.
     """
 
     envelope: Mapping[str, Json] | None
     refused: str | None = None
+    given: bool = False
 
 
 def claim_order(portal: Portal, poll: Poll, *, target: Target, now: datetime) -> Claim:
@@ -71,20 +75,34 @@ def find_standing_sha256(portal: Portal, engine_id: str) -> str | None:
 
 def _find_standing(session: Session, poll: Poll, *, target: Target, now: datetime) -> Claim | None:
     order = orders.find_open_order(session, poll.engine)
+    if order is not None and order.origin == orders.ADMIN:
+        return Claim(envelope=None, given=True)
     if order is not None and order.sha256 == target.sha256 and order.do == INSTALL:
-        # An engine at work on it has accepted it already: it needs the same one again, however late.
-        if now < order.accept_before or poll.attempt is not None:
-            return Claim(envelope=json.loads(order.envelope))
-        return None
+        envelope = standing_envelope(order, poll, now=now)
+        return None if envelope is None else Claim(envelope=envelope)
     refused = orders.find_last_refused(
         session, poll.engine, sha256=target.sha256, since=now - REFUSED_RESTS_FOR
     )
     return None if refused is None else Claim(envelope=None, refused=refused.answer)
 
 
+def standing_envelope(order: orders.OrderRecord, poll: Poll, *, now: datetime) -> Mapping[str, Json] | None:
+    """The envelope of an open order as it was sent before; None when the engine cannot accept that any more.
+
+    An engine at work on it has accepted it already: it needs the same one again, however late. To an idle
+    one that has accepted a later number it would be a replay.
+    """
+    if order.envelope is None or order.seq is None:
+        return None
+    if poll.attempt is None and (now >= order.accept_before or poll.seq > order.seq):
+        return None
+    envelope: Mapping[str, Json] = json.loads(order.envelope)
+    return envelope
+
+
 def _claim_new(portal: Portal, poll: Poll, *, target: Target, now: datetime) -> Claim:
     with portal.database.write() as session:
-        _check_engine(engines.lock_engine(session, poll.engine), poll)
+        check_engine(engines.lock_engine(session, poll.engine), poll)
         standing = _find_standing(session, poll, target=target, now=now)
         if standing is not None:
             return standing
@@ -99,17 +117,21 @@ def _claim_new(portal: Portal, poll: Poll, *, target: Target, now: datetime) -> 
                 now=now,
             )
         keyid = portal.identity.order_key.keyid
-        seq = _next_seq(poll, stored=orders.highest_seq(session, poll.engine, keyid=keyid))
-        record = _sign(portal, poll.engine, target=target, seq=seq, now=now)
-        orders.add_order(session, record)
+        seq = next_seq(poll, stored=orders.highest_seq(session, poll.engine, keyid=keyid))
+        order = _order(portal, poll.engine, target=target, seq=seq, now=now)
+        envelope = sign_order(order, portal.identity.signer)
+        orders.add_order(session, _record(order, target, keyid=keyid, envelope=envelope))
         details: Details = {"engine": poll.engine, "seq": seq, "path": target.path}
-        add_audit(
-            session, "order-issued", subject=record.order_id, actor=Actor("portal"), now=now, details=details
-        )
-    return Claim(envelope=json.loads(record.envelope))
+        add_audit(session, "order-issued", subject=order.id, actor=PORTAL, now=now, details=details)
+    return Claim(envelope=envelope)
 
 
-def _next_seq(poll: Poll, *, stored: int) -> int:
+def next_seq(poll: Poll, *, stored: int) -> int:
+    """The number of the engine's next order; *stored* is the highest it was given under the same key.
+
+    Raises:
+        Refused: as ``claim_order``.
+    """
     seq = max(stored, poll.seq) + 1
     if poll.seq > stored + MAX_SEQ_AHEAD or seq > MAX_INTEGER:
         raise Refused(
@@ -120,7 +142,12 @@ def _next_seq(poll: Poll, *, stored: int) -> int:
     return seq
 
 
-def _check_engine(engine: engines.EngineRecord | None, poll: Poll) -> None:
+def check_engine(engine: engines.EngineRecord | None, poll: Poll) -> None:
+    """Return when the engine that polls is enrolled, as what it says it is.
+
+    Raises:
+        NotAuthenticated, Conflict: as ``claim_order``.
+    """
     if engine is None:
         raise NotAuthenticated("engine-unknown", f"engine {poll.engine} is not enrolled on this portal")
     if engine.state != engines.ENROLLED:
@@ -133,8 +160,8 @@ def _check_engine(engine: engines.EngineRecord | None, poll: Poll) -> None:
         )
 
 
-def _sign(portal: Portal, engine_id: str, *, target: Target, seq: int, now: datetime) -> orders.OrderRecord:
-    order = Order(
+def _order(portal: Portal, engine_id: str, *, target: Target, seq: int, now: datetime) -> Order:
+    return Order(
         portal=portal.identity.portal_id,
         engine=engine_id,
         id=new_id("ord"),
@@ -142,24 +169,29 @@ def _sign(portal: Portal, engine_id: str, *, target: Target, seq: int, now: date
         issued=now,
         accept_before=now + ACCEPT_WITHIN,
         do=INSTALL,
-        package=Package(
-            path=target.path,
-            length_bytes=target.length_bytes,
-            sha256=target.sha256,
-            version=target.version,
-        ),
+        package=package_of(target),
     )
+
+
+def package_of(target: Target) -> Package:
+    """The package of *target* as an order names it."""
+    return Package(
+        path=target.path, length_bytes=target.length_bytes, sha256=target.sha256, version=target.version
+    )
+
+
+def _record(order: Order, target: Target, *, keyid: str, envelope: Mapping[str, Json]) -> orders.OrderRecord:
     return orders.OrderRecord(
         order_id=order.id,
-        engine_id=engine_id,
-        keyid=portal.identity.order_key.keyid,
-        seq=seq,
+        engine_id=order.engine,
+        keyid=keyid,
+        seq=order.seq,
         do=order.do,
         version=target.version.text,
         sha256=target.sha256,
         state=orders.OPEN,
-        envelope=json.dumps(sign_order(order, portal.identity.signer)),
-        issued=now,
+        envelope=json.dumps(envelope),
+        issued=order.issued,
         accept_before=order.accept_before,
         closed=None,
         answer=None,

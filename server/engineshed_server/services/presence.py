@@ -60,6 +60,7 @@ class Presence:
                 boot=poll.boot,
                 skipped=json.dumps([item.to_dict() for item in poll.skipped]),
                 attributes=attributes,
+                capabilities=json.dumps(poll.capabilities) if poll.capabilities else None,
             )
         )
 
@@ -113,10 +114,12 @@ class Presence:
                 self._waiting[presence.engine_id] = presence
                 return
             newer, older = (presence, other) if presence.seen >= other.seen else (other, presence)
-            # Attributes come only when they changed: the newer word without them keeps the older ones.
-            if newer.attributes is None and older.attributes is not None:
-                newer = replace(newer, attributes=older.attributes)
-            self._waiting[presence.engine_id] = newer
+            # These come only when they changed: the newer word without them keeps the older ones.
+            self._waiting[presence.engine_id] = replace(
+                newer,
+                attributes=newer.attributes or older.attributes,
+                capabilities=newer.capabilities or older.capabilities,
+            )
 
 
 def _write(database: Database, presences: Sequence[engines.Presence]) -> None:

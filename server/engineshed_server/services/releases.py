@@ -48,6 +48,7 @@ class Release:
     Attributes:
         published: when its first package became visible.
         held: kept back by the portal's admin. hold_reason: why; None when it is not held.
+        revision: counts the edits of these.
         packages: one per platform.
         notes: None when the vendor wrote none, or no bundle has brought them here.
     """
@@ -57,6 +58,7 @@ class Release:
     published: datetime
     held: bool
     hold_reason: str | None
+    revision: int
     packages: tuple[ReleasedPackage, ...]
     notes: NotesFile | None
 
@@ -185,6 +187,7 @@ def _group(records: Iterable[releases.PackageRecord], notes: Mapping[str, NotesF
                 published=min(one.published for one in packages if one.published is not None),
                 held=packages[0].held,
                 hold_reason=packages[0].hold_reason,
+                revision=packages[0].revision,
                 packages=tuple(ReleasedPackage(one.target, one.sha1) for one in packages),
                 notes=next(named, None),
             )

@@ -13,7 +13,8 @@ from datetime import datetime, timedelta
 
 from engineshed_packages.protocol import REFUSAL, Report, ReportAnswer
 from engineshed_server.db import engines, orders, reports
-from engineshed_server.db.audit import add_audit
+from engineshed_server.db import portal as portal_rows
+from engineshed_server.db.audit import Details, add_audit
 from engineshed_server.db.database import Session
 from engineshed_server.domain.actors import Actor
 from engineshed_server.errors import NotAllowed, NotAuthenticated, Throttled
@@ -57,15 +58,7 @@ def _record(portal: Portal, report: Report, *, now: datetime) -> bool:
         reports.add_report(session, report, now=now)
         reports.forget_logs(session, report.engine, kept=KEPT_LOGS)
         if report.order is not None:
-            refused = report.kind == REFUSAL or report.code.startswith(REFUSAL_CODES)
-            orders.close_order(
-                session,
-                report.order,
-                engine_id=report.engine,
-                state=orders.REFUSED if refused else orders.ANSWERED,
-                answer=report.code,
-                now=now,
-            )
+            _close_order(session, report, report.order, now=now)
         version = None if report.version is None else report.version.text
         engines.set_version(session, report.engine, version=version, at=now)
         add_audit(
@@ -74,9 +67,30 @@ def _record(portal: Portal, report: Report, *, now: datetime) -> bool:
             subject=report.attempt,
             actor=Actor(report.engine),
             now=now,
-            details={"outcome": report.outcome.value, "code": report.code, "version": version or "none"},
+            details=_details(report, version=version),
         )
     return True
+
+
+def _details(report: Report, *, version: str | None) -> Details:
+    told: Details = {"outcome": report.outcome.value, "code": report.code, "version": version or "none"}
+    return told if report.order is None else {**told, "kind": report.kind, "order": report.order}
+
+
+def _close_order(session: Session, report: Report, order_id: str, *, now: datetime) -> None:
+    refused = report.kind == REFUSAL or report.code.startswith(REFUSAL_CODES)
+    closed = orders.close_order(
+        session,
+        order_id,
+        engine_id=report.engine,
+        state=orders.REFUSED if refused else orders.ANSWERED,
+        answer=report.code,
+        now=now,
+    )
+    order = orders.find_order(session, order_id) if closed else None
+    if order is not None and order.origin == orders.ADMIN:
+        # Only while such an order is open do the engine's polls ask the database.
+        portal_rows.bump_generation(session)
 
 
 def _check_rate(session: Session, engine_id: str, *, now: datetime) -> None:

@@ -19,7 +19,7 @@ from typing import TypeAlias
 
 from engineshed_packages.metadata import NotesFile
 from engineshed_packages.target import DEFAULT_CHANNEL, Target
-from engineshed_server.db import api_tokens, engines, portal, releases, stops, trust
+from engineshed_server.db import api_tokens, engines, orders, portal, releases, stops, trust
 from engineshed_server.db.api_tokens import ApiTokenRecord
 from engineshed_server.db.database import Database, Session
 from engineshed_server.domain.decide import Candidate, Decision, EngineFacts, decide
@@ -47,7 +47,7 @@ class Snapshot:
         candidates: by product; only packages whose bytes and metadata are public.
         files: packages and notes by download name; those that are arriving too.
         revoked: ids of engines. channels: of those engines that do not follow the default.
-        stops: the emergency stops that are on.
+        stops: the emergency stops that are on. ordered: engines for which an administrator's order is open.
         api_tokens: those that were not revoked, by hash.
         faults: stored rows that could not be read; what they protect is not offered, the rest is served.
     """
@@ -61,6 +61,7 @@ class Snapshot:
     channels: Mapping[str, str] = field(default_factory=dict)
     stops: tuple[Stop, ...] = ()
     api_tokens: Mapping[str, ApiTokenRecord] = field(default_factory=dict)
+    ordered: frozenset[str] = frozenset()
     faults: tuple[str, ...] = ()
     _decided: dict[tuple[EngineFacts, str | None, bool], Decision] = field(
         default_factory=dict, compare=False
@@ -107,6 +108,7 @@ def load_snapshot(database: Database, *, repository: str) -> Snapshot:
         channels = engines.list_channels(session, default=DEFAULT_CHANNEL)
         on = stops.list_stops(session)
         tokens = api_tokens.list_good_api_tokens(session)
+        ordered = orders.list_ordered(session)
     faults += [f"the floor of {product} cannot be read" for product, floor in floors.items() if floor is None]
     expires = None if known is None else known.expires
     files: dict[str, Target | NotesFile] = {one.download_name: one for one in notes.values()}
@@ -135,6 +137,7 @@ def load_snapshot(database: Database, *, repository: str) -> Snapshot:
         channels=channels,
         stops=tuple(one.stop for one in on),
         api_tokens={token.token_hash: token for token in tokens},
+        ordered=ordered,
         faults=tuple(faults),
     )
 

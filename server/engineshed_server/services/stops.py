@@ -19,6 +19,7 @@ from engineshed_server.db.stops import StopRecord
 from engineshed_server.domain.actors import Actor
 from engineshed_server.domain.stops import Stop
 from engineshed_server.errors import NotFound, format_boundary
+from engineshed_server.services.pages import number_of
 from engineshed_server.services.portal import Portal
 from engineshed_server.services.racing import run_again_when_raced
 from engineshed_server.services.reasons import check_reason
@@ -82,15 +83,35 @@ def list_stops(portal: Portal) -> tuple[StopRecord, ...]:
         return stop_rows.list_stops(session)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StopPage:
+    """Some of the stops that are on; ``next_cursor`` is None on the last page."""
+
+    stops: tuple[StopRecord, ...]
+    next_cursor: str | None
+
+
+def page_stops(portal: Portal, *, limit: int, cursor: str | None) -> StopPage:
+    """A page of the stops that are on, the oldest first; there are seldom more than a few.
+
+    Raises:
+        Refused: code ``page-place``.
+    """
+    after = 0 if cursor is None else number_of(cursor)
+    found = [one for one in list_stops(portal) if one.stop_id > after]
+    page = tuple(found[:limit])
+    return StopPage(stops=page, next_cursor=str(page[-1].stop_id) if len(found) > limit else None)
+
+
 def _turn_on(portal: Portal, stop: Stop, *, actor: Actor, now: datetime) -> StopChanged:
     with portal.database.write() as session:
         before = stop_rows.find_stop(session, stop.product, stop.channel)
         if before is not None:
             return _told(session, before, changed=False)
-        stop_rows.add_stop(session, stop, by=actor.name, now=now)
+        record = stop_rows.add_stop(session, stop, by=actor.name, now=now)
         _audit(session, "emergency-stop-on", stop, actor=actor, now=now, why=stop.reason)
         portal_rows.bump_generation(session)
-        return _told(session, StopRecord(stop=stop, began=now, began_by=actor.name), changed=True)
+        return _told(session, record, changed=True)
 
 
 def _told(session: Session, record: StopRecord, *, changed: bool) -> StopChanged:

@@ -14,7 +14,8 @@ import pytest
 from engineshed_packages.protocol import Poll, PollAnswer
 from engineshed_packages.versions import Version
 from engineshed_server.domain.actors import Actor
-from engineshed_server.services.holds import hold_release, unhold_release
+from engineshed_server.services.holds import HoldChange, change_hold
+from engineshed_server.services.ordering import Ask, give_order
 from engineshed_server.services.portal import Portal
 from engineshed_server.services.stops import turn_off, turn_on
 from engineshed_server.wiring import open_portal
@@ -99,9 +100,33 @@ def test_an_emergency_stop(both: TwoWorkers) -> None:
 
 def test_a_hold(both: TwoWorkers) -> None:
     with both.admin() as portal:
-        hold_release(portal, PRODUCT, version="1.0.0", reason="shaky", actor=ADMIN, now=datetime.now(UTC))
+        change_hold(
+            portal,
+            PRODUCT,
+            version="1.0.0",
+            change=HoldChange(held=True, reason="shaky"),
+            actor=ADMIN,
+            now=datetime.now(UTC),
+        )
         time.sleep(IN_FORCE_S)
         assert codes(both.poll_each()) == ["nothing-fits", "nothing-fits"]
-        unhold_release(portal, PRODUCT, version="1.0.0", reason="firm", actor=ADMIN, now=datetime.now(UTC))
+        change_hold(
+            portal,
+            PRODUCT,
+            version="1.0.0",
+            change=HoldChange(held=False, reason="firm"),
+            actor=ADMIN,
+            now=datetime.now(UTC),
+        )
         time.sleep(IN_FORCE_S)
         assert codes(both.poll_each()) == ["order", "order"]
+
+
+def test_an_order_an_admin_gives(both: TwoWorkers) -> None:
+    with both.admin() as portal:
+        give_order(portal, both.engine.engine, Ask(do="stop"), actor=ADMIN, now=datetime.now(UTC))
+        time.sleep(IN_FORCE_S)
+        first, second = both.poll_each()
+    assert (first.code, second.code) == ("ordered", "ordered")
+    assert first.order == second.order
+    assert first.order is not None

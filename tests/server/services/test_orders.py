@@ -27,7 +27,7 @@ def offering(house: House) -> House:
     return house
 
 
-def states(house: House, engine_id: str) -> list[tuple[int, str]]:
+def states(house: House, engine_id: str) -> list[tuple[int | None, str]]:
     with house.portal.database.read() as session:
         return [(one.seq, one.state) for one in orders.list_orders(session, engine_id, limit=10)]
 

@@ -13,7 +13,7 @@ from engineshed_server.db import audit
 from engineshed_server.domain.actors import Actor
 from engineshed_server.errors import NotFound, Refused
 from engineshed_server.services import engines, fleet
-from engineshed_server.services.holds import hold_release, unhold_release
+from engineshed_server.services.holds import HoldChange, change_hold
 from engineshed_server.services.readiness import check_readiness
 from engineshed_server.services.stops import StopChanged, list_stops, turn_off, turn_on
 from tests.server.portals import ACTOR, House, poll_of
@@ -187,8 +187,13 @@ def test_of_several_that_stop_at_once_one_does(house: House) -> None:
 
 
 def hold(house: House, version: str = "1.0.0") -> bool:
-    return hold_release(
-        house.portal, PRODUCT, version=version, reason="fails in Lyon", actor=ADMIN, now=house.now
+    return change_hold(
+        house.portal,
+        PRODUCT,
+        version=version,
+        change=HoldChange(held=True, reason="fails in Lyon"),
+        actor=ADMIN,
+        now=house.now,
     )
 
 
@@ -204,7 +209,14 @@ def test_a_release_on_hold_is_not_sent_any_more_and_the_answer_says_why(
 def test_a_release_let_go_is_sent_again(house: House, engine: EnrolAnswer) -> None:
     before = house.order(engine)
     hold(house)
-    unhold_release(house.portal, PRODUCT, version="1.0", reason="mended", actor=ADMIN, now=house.now)
+    change_hold(
+        house.portal,
+        PRODUCT,
+        version="1.0",
+        change=HoldChange(held=False, reason="mended"),
+        actor=ADMIN,
+        now=house.now,
+    )
     assert house.order(engine) == before
 
 

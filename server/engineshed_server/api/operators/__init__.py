@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from engineshed_server.api.operators import audit, bundles, engines, releases, tokens, uploads
+from engineshed_server.api.operators import audit, bundles, engines, orders, releases, stops, tokens, uploads
 from engineshed_server.api.routes import Routes
 
 ROUTES: Sequence[Routes] = (
     audit.routes,
     bundles.routes,
     engines.routes,
+    orders.routes,
     releases.routes,
+    stops.routes,
     tokens.routes,
     uploads.routes,
 )

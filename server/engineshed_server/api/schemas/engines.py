@@ -62,15 +62,26 @@ class AttemptSchema(AnswerSchema):
 
 
 class OrderSchema(AnswerSchema):
-    """One order; ``answer`` is the code of the report that closed it."""
+    """One order; ``answer`` is the code of the report that closed it, or says why there is none."""
 
     order = fields.String()
-    seq = fields.Integer()
+    engine = fields.String()
+    seq = fields.Integer(
+        allow_none=True, metadata={"description": "null until the engine polls for an administrator's order"}
+    )
     do = fields.String()
     version = fields.String(allow_none=True)
-    state = fields.String(metadata={"description": "open, answered, refused or superseded"})
-    issued = Moment()
+    state = fields.String(metadata={"description": "open, answered, refused, superseded or expired"})
+    issued = Moment(metadata={"description": "when it was given"})
+    accept_before = Moment()
+    closed = Moment(allow_none=True)
     answer = fields.String(allow_none=True)
+    origin = fields.String(
+        metadata={"description": "portal: it followed from a release; admin: it was given"}
+    )
+    given_by = fields.String()
+    message = fields.String()
+    although_held = fields.Boolean()
 
 
 class EngineDetailSchema(EngineSchema):

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from marshmallow import fields
 
-from engineshed_server.api.schemas.base import AnswerSchema, Moment
+from engineshed_server.api.schemas.base import AnswerSchema, Flag, Moment, RequestSchema, Text
+from engineshed_server.services.holds import HoldChange
 
 
 class PackageSchema(AnswerSchema):
@@ -46,6 +47,15 @@ class ReleaseSchema(AnswerSchema):
     hold_reason = fields.String(allow_none=True)
     packages = fields.List(fields.Nested(PackageSchema))
     notes = fields.Nested(NotesSchema, allow_none=True)
+
+
+class HoldChangeSchema(RequestSchema):
+    """Whether a release is to be held back, and why."""
+
+    makes = HoldChange
+
+    held = Flag(required=True)
+    reason = Text(most=500, required=True)
 
 
 class IngestedReleaseSchema(AnswerSchema):
