@@ -56,6 +56,10 @@ test: check ## check, then all tests (ARGS goes to pytest)
 bench: $(STAMP) ## Measure memory, polls, downloads, ingest; prints tables (ARGS=polls: one topic)
 	@$(BIN)/python -m tests.bench $(ARGS)
 
+.PHONY: bench-slow
+bench-slow: $(STAMP) ## Polls while 500 slow headers, 500 slow bodies and 100 slow downloads are held (needs nginx)
+	@$(BIN)/python -m tests.bench slow
+
 .PHONY: golden
 golden: $(STAMP) ## Write the golden files of the formats anew (old ones are kept)
 	@$(BIN)/python -m tests.golden $(ARGS)

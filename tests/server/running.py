@@ -67,10 +67,20 @@ class RunningPortal:
             ingest_bundle(portal, self.vendor.bundle(version), actor=Actor("test"), now=datetime.now(UTC))
         return f"/repo/v1/vendor/targets/{target.download_name}"
 
-    def start(self, command: str = "run", *, under: Sequence[str] = ()) -> subprocess.Popen[bytes]:
-        """Starts the portal and waits until it is ready; `under` is what the command runs under."""
+    def start(
+        self,
+        command: str = "run",
+        *,
+        under: Sequence[str] = (),
+        program: Sequence[str] = ("-P", "-m", "engineshed_server.cli"),
+    ) -> subprocess.Popen[bytes]:
+        """Starts the portal and waits until it is ready.
+
+        Args:
+            under: what the command runs under. program: how Python is told to start it.
+        """
         descriptor = self._listener.fileno()
-        words = [*under, sys.executable, "-P", "-m", "engineshed_server.cli", command]
+        words = [*under, sys.executable, *program, command]
         words += ["--config", str(self.config), "--fd", str(descriptor)]
         with self.log.open("ab") as output:
             self.process = subprocess.Popen(words, stdout=output, stderr=output, pass_fds=[descriptor])

@@ -26,8 +26,7 @@ def listen(bind: str) -> socket.socket:
         fault = f"web.bind is {bind}: {err.strerror or err}; choose a free address of this machine"
         raise SettingsRefused([fault]) from err
     if sys.platform == "linux":
-        # A connection is handed out once it has sent something: gunicorn gives each a thread for up to
-        # five seconds, and a hundred silent ones would keep every engine waiting for a minute (tcp(7)).
+        # A connection is handed out once it has sent something: a silent one costs us nothing (tcp(7)).
         listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_DEFER_ACCEPT, SILENCE_S)
     return listener
 

@@ -11,6 +11,7 @@ kernel's queue while gunicorn is being restarted, instead of being refused.
 from __future__ import annotations
 
 import gc
+import resource
 import signal
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -30,6 +31,8 @@ from engineshed_server.wiring import open_portal, start_background
 
 GRACE_S = 25  # running requests may finish; less than the parent's drain, which ends with SIGKILL
 KEEP_ALIVE_S = 5
+MOST_CONNECTIONS = 8192  # of one worker, slow and idle ones included
+OTHER_FILES = 200  # open beside connections: the database, libraries, uploads
 _MEMORY_FOLDER = "/dev/shm"  # heartbeats: on a slow disk a healthy worker would look dead
 
 
@@ -95,6 +98,7 @@ class PortalApplication(BaseApplication):  # type: ignore[misc]  # its base is u
             "workers": self._settings.workers,
             "threads": self._settings.threads,
             "worker_class": Worker,
+            "worker_connections": _connections(),
             "graceful_timeout": GRACE_S,
             "keepalive": KEEP_ALIVE_S,
             "backlog": BACKLOG,
@@ -114,6 +118,18 @@ class PortalApplication(BaseApplication):  # type: ignore[misc]  # its base is u
             "post_fork": post_fork,
             "worker_exit": worker_exit,
         }
+
+
+def _connections() -> int:
+    """How many connections a worker may hold: beyond its limit of open files the worker would die.
+
+    Each may have the file it gets open as well. More than these wait in the kernel until one ends.
+    """
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))  # many systems give 1024 to begin with
+    if most == resource.RLIM_INFINITY:
+        return MOST_CONNECTIONS
+    return max(1, min(MOST_CONNECTIONS, (most - OTHER_FILES) // 2))
 
 
 def _nothing() -> None:

@@ -1,44 +1,145 @@
 """gunicorn's worker with threads, made to bear slow peers and to speak in problems.
 
-Slow peers: see ``api.connections``. Besides, gunicorn waits up to two seconds for the peer of every
-connection it closes, in the one thread that accepts: here the thread that answered waits.
+gunicorn gives a connection to a thread as soon as it is there, and the thread waits: for the request, for
+the peer to take a file, in the end for the peer to close. Here threads only work. Who is waited for is
+watched with all others by the thread that accepts (``Waiting``): until its request is gathered, and until it
+has taken the last answer. Files that a peer takes slowly are sent by the ``Sender``. See ``api.connections``.
 
 What gunicorn cannot parse never reaches the application; its answer in HTML is turned into problem+json.
 """
 
 from __future__ import annotations
 
+import time
+from concurrent.futures import Future
+from typing import Protocol, cast
+
 # gunicorn carries no type information, hence what is made of its classes is unchecked as well.
 from gunicorn.workers.gthread import ThreadWorker  # type: ignore[import-untyped]
 
 from engineshed_packages.ids import new_id
 from engineshed_server import problems
-from engineshed_server.api.connections import Connection
+from engineshed_server.api.connections import GATHER_S, LINGER_S, Connection, Progress
+from engineshed_server.serve.sender import Sender
+from engineshed_server.serve.waiting import Peer, Waiting
+
+STOPPING_S = 2.0  # a request that has begun when the worker stops may still come
+_SENDING = object()  # the answer's file is on its way
+
+
+class _Unreader(Protocol):
+    def take_buffered(self) -> bytes: ...
+
+
+class _Parser(Protocol):
+    unreader: _Unreader
+
+
+class _Conn(Peer, Protocol):
+    """The attributes of gunicorn's connections that are used here."""
+
+    parser: _Parser
+    data_ready: bool
+
+    def close(self) -> None: ...
 
 
 class Worker(ThreadWorker):  # type: ignore[misc]  # its base is unchecked, see above
     """One process with a pool of threads. The arguments are gunicorn's own."""
 
-    def enqueue_req(self, conn: object) -> None:
-        """Hand a connection that has something to say to a thread."""
-        accepted = conn.sock  # type: ignore[attr-defined]
-        if not isinstance(accepted, Connection):
-            conn.sock = Connection(accepted.detach())  # type: ignore[attr-defined]
-        super().enqueue_req(conn)
+    def run(self) -> None:
+        """Serve until told to stop."""
+        self._gathering = Waiting(self.poller, self._gather)
+        self._leaving = Waiting(self.poller, self._look_whether_left)
+        self._sender = Sender()
+        self._sender.start()
+        try:
+            super().run()
+        finally:
+            self._sender.stop()
 
-    def handle(self, conn: object) -> object:
+    # --- by the thread that accepts ------------------------------------------------------------------------
+
+    def enqueue_req(self, conn: _Conn) -> None:
+        """Take in a request of a connection that has something to say; a thread gets it once it is here."""
+        if not isinstance(conn.sock, Connection):
+            conn.sock = Connection(conn.sock.detach())
+        conn.data_ready = True
+        conn.sock.begin_request()
+        self._gather(conn)
+
+    def _gather(self, peer: Peer) -> None:
+        progress = peer.sock.gather()
+        if progress is Progress.WAITS:
+            self._gathering.begin(peer, now_s=time.monotonic())
+            return
+        self._gathering.end(peer)
+        if progress is Progress.READY:
+            super().enqueue_req(peer)
+        else:
+            self._drop(peer)
+
+    def murder_pending(self) -> None:
+        """Let those go whose time is over."""
+        now_s = time.monotonic()
+        patience_s = GATHER_S if self.alive else STOPPING_S
+        for peer in self._gathering.take_late(begun_before_s=now_s - patience_s):
+            if peer.sock.give_up():
+                super().enqueue_req(peer)  # to be told that its body came too slowly
+            else:
+                self._drop(peer)
+        for peer in self._leaving.take_late(begun_before_s=now_s - LINGER_S):
+            self._drop(peer)
+
+    def finish_request(self, conn: _Conn, fs: Future[object]) -> None:
+        """A thread has worked on a request: keep the connection, or end it."""
+        result = False if fs.cancelled() or fs.exception() is not None else fs.result()
+        if result is not _SENDING:
+            self._go_on(conn, keeps=bool(result))
+
+    def _go_on(self, conn: _Conn, *, keeps: bool) -> None:
+        if not keeps:
+            conn.sock.say_end()
+            self._look_whether_left(conn)
+        elif conn.sock.give_back(b""):
+            self.enqueue_req(conn)
+        else:
+            done: Future[object] = Future()
+            done.set_result(True)
+            super().finish_request(conn, done)
+
+    def _look_whether_left(self, peer: Peer) -> None:
+        if peer.sock.has_left():
+            self._leaving.end(peer)
+            self._drop(peer)
+        else:
+            self._leaving.begin(peer, now_s=time.monotonic())
+
+    def _drop(self, peer: Peer) -> None:
+        self.nr_conns -= 1
+        cast(_Conn, peer).close()
+
+    # --- by the threads that work --------------------------------------------------------------------------
+
+    def handle(self, conn: _Conn) -> object:
         """Read one request and answer it; false when the connection is to be closed."""
-        connection: Connection = conn.sock  # type: ignore[attr-defined]
+        connection = conn.sock
         connection.await_head()
         result: object = super().handle(conn)
-        if result is False:
-            connection.end()
-        return result
+        if result:
+            connection.give_back(conn.parser.unreader.take_buffered())
+        if not connection.has_more_to_send:
+            return result
 
-    def handle_request(self, req: object, conn: object) -> object:
+        def sent(was_sent: bool) -> None:
+            self.method_queue.defer(lambda: self._go_on(conn, keeps=bool(result) and was_sent))
+
+        self._sender.send(connection, sent)
+        return _SENDING
+
+    def handle_request(self, req: object, conn: _Conn) -> object:
         """Let the application answer."""
-        connection: Connection = conn.sock  # type: ignore[attr-defined]
-        connection.begin_answer(close_after=req.force_close)  # type: ignore[attr-defined]
+        conn.sock.begin_answer(close_after=req.force_close)  # type: ignore[attr-defined]
         return super().handle_request(req, conn)
 
     def handle_error(self, req: object, client: Connection, addr: object, exc: Exception) -> None:

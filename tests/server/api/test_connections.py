@@ -1,16 +1,19 @@
 """Abuse row 17: who sends slowly loses the connection, who sends at all gets through."""
 
 import json
+import os
 import socket
 import threading
 from collections.abc import Iterator
+from pathlib import Path
+from typing import BinaryIO
 
 import pytest
 from gunicorn.http.body import Body, LengthReader  # type: ignore[import-untyped]  # it has no types
 from gunicorn.http.unreader import SocketUnreader  # type: ignore[import-untyped]
 
 from engineshed_server.api import connections
-from engineshed_server.api.connections import Connection
+from engineshed_server.api.connections import LINGER_BYTES, Connection, Progress
 from engineshed_server.services.api_tokens import Scope
 from tests.server.api.conftest import PortalUnderTest
 
@@ -109,21 +112,159 @@ def test_what_comes_fast_enough_earns_its_time(
             assert connection.recv(1) == b" "
 
 
-@pytest.mark.usefixtures("dripping")
-def test_a_head_that_trickles_counts_as_a_peer_that_went_away(
-    connection: Connection, monkeypatch: pytest.MonkeyPatch
+HEAD = b"POST /api/v1/enrol HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n"
+
+
+def test_a_request_waits_until_its_small_body_is_here(connection: Connection, peer: socket.socket) -> None:
+    connection.begin_request()
+    for piece in (HEAD, b"\r\n", b"1234"):
+        peer.sendall(piece)
+        assert connection.gather() is Progress.WAITS
+    peer.sendall(b"5")
+    assert connection.gather() is Progress.READY
+
+
+def test_a_parser_that_wants_more_than_the_head_gets_nothing(
+    connection: Connection, peer: socket.socket
 ) -> None:
-    monkeypatch.setattr(connections, "ALLOWANCE_S", 0.1)
+    connection.begin_request()
+    peer.sendall(b"\r\n\r\n")
+    assert connection.gather() is Progress.READY
     connection.await_head()
-    while connection.recv(1):
-        pass
-    assert connection.recv(1) == b""
+    assert (connection.recv(8192), connection.recv(8192)) == (b"\r\n\r\n", b"")
 
 
-def test_nothing_is_received_once_the_end_was_said(connection: Connection, peer: socket.socket) -> None:
+@pytest.mark.parametrize(
+    ("sent", "progress"),
+    [(b"", Progress.ENDED), (HEAD, Progress.ENDED), (HEAD + b"\r\n12", Progress.READY)],
+)
+def test_who_goes_away_is_answered_only_about_a_request(
+    connection: Connection, peer: socket.socket, sent: bytes, progress: Progress
+) -> None:
+    connection.begin_request()
+    peer.sendall(sent)
+    peer.shutdown(socket.SHUT_WR)
+    assert connection.gather() is progress
+
+
+def test_who_resets_the_connection_asks_nothing(connection: Connection, peer: socket.socket) -> None:
+    connection.send(b"not read by the peer")
     peer.close()
-    connection.end()
-    assert connection.recv(1) == b""
+    assert connection.gather() is Progress.ENDED
+
+
+def test_who_expects_a_word_before_its_body_gets_it(connection: Connection, peer: socket.socket) -> None:
+    connection.begin_request()
+    peer.sendall(HEAD + b"Expect: 100-continue\r\n\r\n")
+    assert [connection.gather(), connection.gather()] == [Progress.WAITS, Progress.WAITS]
+    assert peer.recv(1000) == b"HTTP/1.1 100 Continue\r\n\r\n"
+
+
+def test_a_small_body_that_was_waited_for_in_vain_is_refused(
+    here: PortalUnderTest, connection: Connection, peer: socket.socket
+) -> None:
+    connection.begin_request()
+    peer.sendall(HEAD + b"\r\n{")
+    connection.gather()
+    assert connection.give_up()
+    assert connection.recv(8192) == HEAD + b"\r\n{"
+    answer = here.http.post(
+        "/api/v1/enrol",
+        content_type="application/json",
+        environ_overrides=body_of(connection, 4),
+        buffered=True,
+    )
+    assert (answer.status_code, json.loads(answer.data)["code"]) == (408, "body-slow")
+
+
+def test_without_a_head_there_is_nobody_to_answer(connection: Connection, peer: socket.socket) -> None:
+    connection.begin_request()
+    peer.sendall(HEAD)
+    connection.gather()
+    assert not connection.give_up()
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Iterator[BinaryIO]:
+    path = tmp_path / "file"
+    path.write_bytes(os.urandom(3_000_000))
+    with path.open("rb") as opened:
+        yield opened
+
+
+def descriptors() -> int:
+    return len(os.listdir("/proc/self/fd"))
+
+
+def test_a_file_is_sent_as_far_as_the_peer_takes_it_and_then_the_rest(
+    connection: Connection, peer: socket.socket, file: BinaryIO
+) -> None:
+    before = descriptors()
+    assert connection.sendfile(file, 1000, 2_900_000) == 2_900_000
+    assert connection.has_more_to_send
+    file.close()
+    received = b""
+    while len(received) < 2_900_000:
+        received += peer.recv(100_000)
+        connection.send_more()
+    assert not connection.has_more_to_send
+    assert connection.send_more()
+    assert received == Path(file.name).read_bytes()[1000:2_901_000]
+    assert descriptors() == before - 1  # the one the test has closed
+
+
+def test_a_small_file_is_sent_at_once(connection: Connection, peer: socket.socket, file: BinaryIO) -> None:
+    assert connection.sendfile(file, 5, 10) == 10
+    assert not connection.has_more_to_send
+    assert peer.recv(100) == Path(file.name).read_bytes()[5:15]
+
+
+def test_a_file_that_has_become_shorter_ends_the_connection(
+    connection: Connection, peer: socket.socket, file: BinaryIO
+) -> None:
+    before = descriptors()
+    connection.sendfile(file, 0, 3_000_000)
+    os.truncate(file.name, 1000)
+    with pytest.raises(OSError, match="shorter"):
+        while True:
+            peer.recv(1_000_000)
+            connection.send_more()
+    assert (connection.has_more_to_send, descriptors()) == (False, before)
+
+
+def test_a_peer_that_goes_away_leaves_no_file_open(
+    connection: Connection, peer: socket.socket, file: BinaryIO
+) -> None:
+    before = descriptors()
+    connection.sendfile(file, 0, 3_000_000)
+    peer.close()
+    with pytest.raises(OSError):
+        connection.send_more()
+    assert (connection.has_more_to_send, descriptors()) == (False, before - 1)
+
+
+def test_the_end_is_said_and_what_still_comes_is_dropped(connection: Connection, peer: socket.socket) -> None:
+    peer.sendall(b"x" * 1000)
+    connection.say_end()
+    assert not connection.has_left()
+    assert peer.recv(10) == b""
+    peer.close()
+    assert connection.has_left()
+
+
+def test_who_sends_without_end_is_not_listened_to_for_ever(
+    connection: Connection, peer: socket.socket
+) -> None:
+    connection.say_end()
+    peer.sendall(bytes(LINGER_BYTES))
+    assert connection.has_left()
+
+
+def test_who_was_faster_with_the_end_is_not_waited_for(connection: Connection, peer: socket.socket) -> None:
+    connection.shutdown(socket.SHUT_RDWR)
+    peer.close()
+    connection.say_end()
+    assert connection.has_left()
 
 
 def closes(here: PortalUnderTest, connection: Connection, path: str, **environ: object) -> bool:
