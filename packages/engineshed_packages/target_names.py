@@ -21,7 +21,7 @@ _CHANNEL = re.compile(CHANNEL_PATTERN, re.ASCII)
 _MACHINES = frozenset({"x86_64", "amd64"})
 # A product is a folder, a file name and a TUF role: names that mean something else to Windows or to TUF
 # are nobody's product.
-_TAKEN = re.compile(r"root|targets|snapshot|timestamp|con|prn|aux|nul|(?:com|lpt)[0-9]", re.ASCII)
+_TAKEN = re.compile(r"root|targets|snapshot|timestamp|online|con|prn|aux|nul|(?:com|lpt)[0-9]", re.ASCII)
 
 
 def check_product(text: str) -> str:

@@ -8,10 +8,12 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from tuf.api.metadata import Metadata, MetaFile, Root, Snapshot, T, Targets, Timestamp
+from tuf.api.metadata import Metadata, MetaFile, T, Targets, Timestamp
 
 from engineshed_packages.errors import MetadataRefused
 from engineshed_packages.metadata import ISSUED_FIELD, open_view
+from engineshed_packages.repository.applying import Applied, apply_proposal
+from engineshed_packages.repository.rotation import ONLINE, KeyChange, propose_keys, role_keys
 from engineshed_packages.repository.signing import Signer
 from engineshed_packages.sources import Source
 from tests.vendor import PRODUCT, Vendor
@@ -64,23 +66,24 @@ def sign_timestamp(vendor: Vendor, change: Callable[[Timestamp], None]) -> None:
 
 
 def rotate_online_key(vendor: Vendor) -> None:
-    """What a vendor does whose online key was stolen: a new root names another, versions start anew."""
+    """What a vendor does whose online key was stolen: a new root names another."""
+    rotate(vendor, "online")
+
+
+def rotate(vendor: Vendor, role: str) -> Applied:
+    """Replace the only key of *role* by a new one, all keys being at hand."""
     published = vendor.repository.published()
-    root = Metadata[Root].from_bytes(published.roots[-1].data).signed
-    root.version += 1
-    (old,) = root.roles[Timestamp.type].keyids
-    new = vendor.keys.generate("online-2")
-    for role in (Timestamp.type, Snapshot.type):
-        root.revoke_key(old, role)
-        root.add_key(new, role)
-    signer = Signer(vendor.keys, vendor.tick())
-    meta = published.snapshot.signed.meta
-    files = [
-        signer.role_file(Root.type, root, published.root, root),
-        *signer.online_files(root, meta, snapshot=None, timestamp=None),
-    ]
-    for file in files:
-        metadata_file(vendor, file.name).write_bytes(file.data)
+    stem = role if role in ("root", "targets", ONLINE) else f"product-{role}"
+    name = vendor.keys.new_name(stem)
+    change = KeyChange(
+        role=role,
+        remove=tuple(role_keys(published, role).keyids),
+        add={name: vendor.keys.generate(name)},
+    )
+    proposal = propose_keys(published, change, names={}, now=vendor.tick())
+    for signer in vendor.keys.signers(proposal.asked_keyids(), threshold=0, what="proposal"):
+        proposal = proposal.signed_by(signer)
+    return apply_proposal(vendor.repository, vendor.keys, proposal, now=vendor.tick())
 
 
 def sign_with_stolen_online_key(
@@ -90,17 +93,18 @@ def sign_with_stolen_online_key(
     timestamp_version: int | None = None,
     snapshot_version: int | None = None,
     listed_version: int | None = None,
+    listed: str = PRODUCT,
 ) -> None:
     """All that a thief of the online key can publish: any version, any date, for as long as he likes.
 
     Args:
-        listed_version: the version of the product's role in the snapshot.
+        listed_version: the version of the role *listed* in the snapshot.
     """
     published = vendor.repository.published()
     snapshot = published.snapshot.signed
     snapshot.version = snapshot_version or snapshot.version + 1
     if listed_version is not None:
-        snapshot.meta[f"{PRODUCT}.json"].version = listed_version
+        snapshot.meta[f"{listed}.json"] = MetaFile(listed_version)
     timestamp = Metadata[Timestamp].from_bytes(published.timestamp.data).signed
     timestamp.version = timestamp_version or timestamp.version + 1
     expires = vendor.tick() + timedelta(days=4000)

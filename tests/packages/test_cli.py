@@ -26,7 +26,8 @@ from tests.vendor import PASSPHRASE, PRODUCT, Vendor
 
 COMMANDS = [
     *(["keys", "init"], ["build"], ["release"], ["withdraw"], ["bundle"], ["inspect"]),
-    *(["verify"], ["refresh"]),
+    *(["verify"], ["refresh"], ["keys", "new"], ["keys", "status"], ["keys", "rotate"], ["keys", "sign"]),
+    *(["keys", "apply"], ["keys", "add-product"], ["keys", "remove-product"]),
 ]
 
 

@@ -13,7 +13,7 @@ from tuf.api.metadata import MetaFile, TargetFile, Targets
 from engineshed_packages.errors import MetadataRefused, PackagesError
 from engineshed_packages.metadata import ISSUED_FIELD, open_view, trusted_view, verify_view
 from engineshed_packages.repository.releases import ReleaseTerms
-from engineshed_packages.repository.signing import Signer
+from engineshed_packages.repository.signing import Online, Signer
 from engineshed_packages.sources import HttpSource
 from engineshed_packages.transport import HttpClient
 from engineshed_packages.versions import Version
@@ -233,9 +233,8 @@ def test_a_product_role_signed_by_a_key_the_targets_role_does_not_name_is_refuse
     meta[f"{PRODUCT}.json"] = MetaFile.from_data(2, data, ["sha256"])
     metadata_file(vendor, f"2.{PRODUCT}.json").write_bytes(data)
     signer = Signer(vendor.keys, vendor.tick())
-    for file in signer.online_files(
-        published.root, meta, snapshot=published.snapshot.signed, timestamp=published.timestamp.signed
-    ):
+    before = Online(snapshot=published.snapshot.signed, timestamp=published.timestamp.signed)
+    for file in signer.online_files(published.root, meta, before=before):
         metadata_file(vendor, file.name).write_bytes(file.data)
     assert refused(vendor, cache).code == "metadata-signature"
 

@@ -234,7 +234,7 @@ def test_a_product_name_is_returned(product: str) -> None:
 
 
 BAD_PRODUCTS = ["", "-a", "a-", "2a", "Sample", "a b", "a/b", "..", "a_b", "é", "a" * 65, "a\n"]
-TAKEN_PRODUCTS = ["root", "targets", "snapshot", "timestamp", "con", "nul", "com1", "lpt9"]
+TAKEN_PRODUCTS = ["root", "targets", "snapshot", "timestamp", "online", "con", "nul", "com1", "lpt9"]
 
 
 @pytest.mark.parametrize("product", BAD_PRODUCTS + TAKEN_PRODUCTS, ids=ascii)

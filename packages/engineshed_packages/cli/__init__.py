@@ -104,6 +104,13 @@ def _table(answer: Answer) -> str:
 
 _RUNS = {
     "keys init": key_runs.run_keys_init,
+    "keys new": key_runs.run_keys_new,
+    "keys status": key_runs.run_keys_status,
+    "keys rotate": key_runs.run_keys_rotate,
+    "keys add-product": key_runs.run_keys_add_product,
+    "keys remove-product": key_runs.run_keys_remove_product,
+    "keys sign": key_runs.run_keys_sign,
+    "keys apply": key_runs.run_keys_apply,
     "build": runs.run_build,
     "release": runs.run_release,
     "withdraw": runs.run_withdraw,

@@ -178,10 +178,14 @@ def _add_refresh(to: Commands[argparse.ArgumentParser], run: Run) -> None:
         summary="sign the timestamp anew, daily; and roles whose life runs out",
         more="The timestamp carries the date by which portals and engines tell that they are not kept in\n"
         "the past. Warned of a role at 80 % of its life, sign it anew with --role; its keys must be there.",
-        examples="refresh -q\nrefresh --role sample-engine --role targets",
+        examples="refresh -q\nrefresh --role sample-engine --role targets\n"
+        "refresh --role root --proposal root.proposal",
     )
     parser.add_argument(
         "--role", action="append", default=[], metavar="NAME", help="sign this role too; repeatable"
+    )
+    parser.add_argument(
+        "--proposal", metavar="FILE", help="sign nothing: write root, targets or both to be signed elsewhere"
     )
     add_repository(parser)
     add_keys(parser)

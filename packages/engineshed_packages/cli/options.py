@@ -56,13 +56,30 @@ def add_repository(parser: argparse.ArgumentParser) -> None:
 
 def add_keys(parser: argparse.ArgumentParser) -> None:
     """Add the folder of keys and the file of their passphrase."""
+    add_key_folder(parser)
+    add_passphrase(parser)
+
+
+def add_key_folder(parser: argparse.ArgumentParser) -> None:
+    """Add ``--keys``."""
     parser.add_argument(
         "--keys", default="keys", metavar="DIR", help="folder of the signing keys (%(default)s)"
     )
+
+
+def add_passphrase(parser: argparse.ArgumentParser) -> None:
+    """Add the file that holds the passphrase."""
     parser.add_argument(
         "--passphrase-file",
         metavar="FILE",
         help=f"holds the passphrase of the keys; else ${PASSPHRASE_VARIABLE}, else it is asked for",
+    )
+
+
+def add_output(parser: argparse.ArgumentParser) -> None:
+    """Add where the bundle for portals is written."""
+    parser.add_argument(
+        "--output", default=".", metavar="PATH", help="bundle, or folder to name it in (%(default)s)"
     )
 
 

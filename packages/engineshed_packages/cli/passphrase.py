@@ -20,8 +20,12 @@ from engineshed_packages.repository.keys import KeyFolder
 MAX_PASSPHRASE_BYTES = 4096
 
 
-def open_keys(arguments: argparse.Namespace, ask: Callable[[], str]) -> KeyFolder:
-    """The folder of keys; its passphrase from a file when one is named, else *ask* for it.
+def open_keys(
+    arguments: argparse.Namespace, ask: Callable[[], str], *, folder: Path | None = None
+) -> KeyFolder:
+    """The folder of keys, that of the arguments unless *folder* is given.
+
+    Its passphrase comes from a file when one is named, else *ask* is asked for it.
 
     Raises:
         KeyUnusable: codes ``passphrase-missing``, ``passphrase-short``.
@@ -40,7 +44,7 @@ def open_keys(arguments: argparse.Namespace, ask: Callable[[], str]) -> KeyFolde
             f"the keys need a passphrase: give --passphrase-file, set {PASSPHRASE_VARIABLE}, or use a "
             "terminal",
         )
-    return KeyFolder(Path(arguments.keys), passphrase)
+    return KeyFolder(Path(arguments.keys) if folder is None else folder, passphrase)
 
 
 def _warn_of_readers(file: Path) -> None:

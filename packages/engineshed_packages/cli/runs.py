@@ -8,6 +8,7 @@ from pathlib import Path
 
 from engineshed_packages.cli import commands, inspecting
 from engineshed_packages.cli.answers import Answer
+from engineshed_packages.cli.key_runs import run_refresh_proposal
 from engineshed_packages.cli.passphrase import ask, open_keys
 from engineshed_packages.repository import Repository
 from engineshed_packages.repository.releases import ReleaseChange, ReleaseTerms
@@ -94,5 +95,7 @@ def run_verify(arguments: argparse.Namespace, now: datetime) -> Answer:
 
 def run_refresh(arguments: argparse.Namespace, now: datetime) -> Answer:
     """``refresh``."""
+    if arguments.proposal is not None:
+        return run_refresh_proposal(arguments, now)
     repository = Repository(Path(arguments.repository))
     return commands.refresh_repository(repository, open_keys(arguments, ask), roles=arguments.role, now=now)

@@ -7,7 +7,7 @@ Invariants: consistent snapshots; every file but ``timestamp.json`` is immutable
 what it does not lead to is not published. Publishing is compare-and-swap: a draft remembers the version of
 each role it was made from; under the lock these must still be the current ones, else ``Conflict``, and
 nothing has changed. ``timestamp.json`` is written last, by rename: killed anywhere, the repository is what
-it was or what it was to be.
+it was or what it was to be. Other keys for a role come by a proposal (`rotation.py`, `applying.py`).
 
     with repository.draft() as draft:
         draft.change(role)…                    `releases.py` knows what
@@ -35,7 +35,8 @@ from engineshed_packages.metadata.cache import MetadataFile
 from engineshed_packages.repository.keys import KeyFolder
 from engineshed_packages.repository.lifetimes import RoleAge, age_of, check_alive
 from engineshed_packages.repository.published import Published, load_published
-from engineshed_packages.repository.signing import Signer, described
+from engineshed_packages.repository.signing import Online, Signer, described
+from engineshed_packages.repository.staging import finish, is_staged
 from engineshed_packages.sources import METADATA_FOLDER, TARGETS_FOLDER
 
 LOCK_WAIT_S = 30
@@ -75,8 +76,33 @@ class Repository:
         self.targets = folder / TARGETS_FOLDER
 
     def published(self) -> Published:
-        """The current set; raises as ``load_published``."""
+        """The current set; a change of keys that was interrupted is completed first.
+
+        Raises:
+            MetadataRefused: as ``load_published``. Conflict: code ``locked``.
+        """
+        self.complete()
         return load_published(self.metadata)
+
+    def published_locked(self) -> Published:
+        """The same for whoever holds the lock already."""
+        if is_staged(self.folder):
+            finish(self.folder, metadata=self.metadata)
+        return load_published(self.metadata)
+
+    def complete(self) -> bool:
+        """Complete what ``staging`` says was decided and not finished; whether there was such a thing.
+
+        Raises:
+            Conflict: code ``locked``.
+        """
+        if not is_staged(self.folder):
+            return False
+        with exclusive(self.folder / ".lock", wait_s=LOCK_WAIT_S):
+            found = is_staged(self.folder)
+            if found:
+                finish(self.folder, metadata=self.metadata)
+            return found
 
     def ages(self, now: datetime) -> tuple[RoleAge, ...]:
         """The age of every role's signature at *now*."""
@@ -124,7 +150,7 @@ class Repository:
             OSError: the repository is as before, or as it was to be.
         """
         with exclusive(self.folder / ".lock", wait_s=LOCK_WAIT_S):
-            current = self.published()
+            current = self.published_locked()
             _check_unchanged(draft, current)
             _check_alive_above(draft, current, now)
             files = _signed_files(draft, current, Signer(keys, now))
@@ -134,7 +160,7 @@ class Repository:
                 del draft.incoming[name]
             for file in files:
                 write_file(self.metadata / file.name, file.data)
-            return self.published()
+            return load_published(self.metadata)
 
     def _place(self, path: Path, target: Path) -> None:
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -196,7 +222,5 @@ def _signed_files(draft: Draft, current: Published, signer: Signer) -> tuple[Met
         file = signer.role_file(name, targets, current.delegator(name))
         meta[f"{name}.json"] = described(file, targets.version)
         files.append(file)
-    online = signer.online_files(
-        root, meta, snapshot=current.snapshot.signed, timestamp=current.timestamp.signed
-    )
-    return (*files, *online)
+    before = Online(snapshot=current.snapshot.signed, timestamp=current.timestamp.signed)
+    return (*files, *signer.online_files(root, meta, before=before))

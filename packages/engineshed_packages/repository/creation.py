@@ -84,7 +84,7 @@ def create_repository(
         file = signer.role_file(product, Targets(version=1), targets)
         meta[f"{product}.json"] = described(file, 1)
         files.append(file)
-    _write_all(repository, [*files, *signer.online_files(root, meta, snapshot=None, timestamp=None)])
+    _write_all(repository, [*files, *signer.online_files(root, meta, before=None)])
     return repository.published()
 
 

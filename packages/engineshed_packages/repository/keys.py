@@ -14,6 +14,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -36,10 +37,11 @@ _USUAL_NAMES = {"root": "root-1", "targets": "targets", "snapshot": "online", "t
 
 @dataclass(frozen=True, slots=True)
 class KeyFile:
-    """One key of a folder: its *name* there, and its public half."""
+    """One key of a folder: its *name* there, its public half, and whether the private half is there too."""
 
     name: str
     public: SSlibKey
+    has_private: bool
 
 
 class KeyFolder:
@@ -95,8 +97,29 @@ class KeyFolder:
         Raises:
             KeyUnusable: code ``key-unreadable``.
         """
-        paths = sorted(self.folder.glob(f"*{_PUBLIC}"))
-        return tuple(KeyFile(path.stem, _read_public(path)) for path in paths)
+        return list_keys(self.folder)
+
+    def new_name(self, stem: str) -> str:
+        """A name no key has here: *stem*, or *stem* with the next number; root keys are numbered from 1."""
+        taken = {path.stem for path in self.folder.glob("*.p*") if path.suffix in (_PRIVATE, _PUBLIC)}
+        names = (stem if number == 1 and stem != "root" else f"{stem}-{number}" for number in count(1))
+        return next(name for name in names if name not in taken)
+
+    def signer(self, name: str) -> Signer:
+        """Open the key *name*.
+
+        Raises:
+            KeyUnusable: codes ``key-missing``, ``passphrase-wrong``, ``key-unreadable``,
+                ``sign-extra-missing``.
+        """
+        _need_cryptography()
+        from securesystemslib.signer import CryptoSigner
+
+        found = next((file for file in self.files() if file.name == name and file.has_private), None)
+        if found is None:
+            expected = f"expected {name}{_PRIVATE} and {name}{_PUBLIC} in {self.folder}"
+            raise KeyUnusable("key-missing", f"{expected}: not both exist")
+        return CryptoSigner(self._open(found), found.public)
 
     def signers(self, keyids: Iterable[str], *, threshold: int, what: str) -> list[Signer]:
         """Open the keys among *keyids* that are here, at least *threshold* of them, to sign *what*.
@@ -109,7 +132,7 @@ class KeyFolder:
         from securesystemslib.signer import CryptoSigner
 
         wanted = set(keyids)
-        found = [file for file in self.files() if file.public.keyid in wanted and self._path(file).exists()]
+        found = [file for file in self.files() if file.public.keyid in wanted and file.has_private]
         if len(found) < threshold:
             short = ", ".join(sorted(keyid[:12] for keyid in wanted))
             raise KeyUnusable(
@@ -122,7 +145,7 @@ class KeyFolder:
     def _missing(self, wanted: set[str], what: str) -> str:
         """Names of the files that are not there; without their public halves, as ``create`` names them."""
         known = [file for file in self.files() if file.public.keyid in wanted]
-        names = [self._path(file).name for file in known if not self._path(file).exists()]
+        names = [self._path(file).name for file in known if not file.has_private]
         return ", ".join(names) or f"{_USUAL_NAMES.get(what, f'product-{what}')}{_PRIVATE}"
 
     def _path(self, file: KeyFile) -> Path:
@@ -149,7 +172,24 @@ class KeyFolder:
         return private
 
 
-def _read_public(path: Path) -> SSlibKey:
+def list_keys(folder: Path) -> tuple[KeyFile, ...]:
+    """All keys whose public half is in *folder*, by name. No passphrase is needed for that.
+
+    Raises:
+        KeyUnusable: code ``key-unreadable``.
+    """
+    paths = sorted(folder.glob(f"*{_PUBLIC}"))
+    return tuple(
+        KeyFile(path.stem, read_public_key(path), path.with_suffix(_PRIVATE).exists()) for path in paths
+    )
+
+
+def read_public_key(path: Path) -> SSlibKey:
+    """The public half of a key in the file *path*, as ``generate`` writes it.
+
+    Raises:
+        KeyUnusable: code ``key-unreadable``.
+    """
     try:
         values = json.loads(read_limited(path, _MAX_KEY_BYTES))
         return SSlibKey.from_dict(values.pop("keyid"), values)

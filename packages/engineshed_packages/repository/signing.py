@@ -25,6 +25,20 @@ from engineshed_packages.times import format_time
 RENEW_SNAPSHOT_FROM_PERCENT = 20
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Online:
+    """Snapshot and timestamp as they are published now.
+
+    Attributes:
+        replaced_by: the versions of those to come when they get new keys: then both are signed anew, and
+            the last date does not count, which a thief of the old key may have put ahead.
+    """
+
+    snapshot: Snapshot
+    timestamp: Timestamp
+    replaced_by: tuple[int, int] | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class Signer:
     """Who signs, and when: *keys* at *now*, aware UTC, fractions cut off."""
@@ -55,36 +69,39 @@ class Signer:
         root: Root,
         meta: Mapping[str, MetaFile],
         *,
-        snapshot: Snapshot | None,
-        timestamp: Timestamp | None,
+        before: Online | None,
     ) -> tuple[MetadataFile, ...]:
         """Snapshot, when needed, and timestamp over the roles *meta*; the latter last.
 
         Args:
-            snapshot, timestamp: what is published now, None in a new repository.
+            before: what is published now, None in a new repository.
 
         Raises:
             KeyUnusable: the key is missing, or code ``clock-behind``: the last one was signed later than now.
         """
-        last = None if timestamp is None else issued_of(timestamp)
+        numbers = (1, 1) if before is None else before.replaced_by
+        if before is not None and numbers is None:
+            self._check_clock(before.timestamp)
+            numbers = (before.snapshot.version + 1, before.timestamp.version + 1)
+            if before.snapshot.meta == meta and not self._aged(before.snapshot):
+                return (self._timestamp_file(root, numbers[1], before.timestamp.snapshot_meta),)
+        assert numbers is not None  # each of the three cases has its own
+        file = self.role_file(Snapshot.type, Snapshot(version=numbers[0], meta=dict(meta)), root)
+        return (file, self._timestamp_file(root, numbers[1], described(file, numbers[0])))
+
+    def _timestamp_file(self, root: Root, version: int, snapshot: MetaFile) -> MetadataFile:
+        timestamp = Timestamp(version=version, snapshot_meta=snapshot)
+        timestamp.unrecognized_fields[ISSUED_FIELD] = format_time(self.now)
+        return self.role_file(Timestamp.type, timestamp, root)
+
+    def _check_clock(self, timestamp: Timestamp) -> None:
+        last = issued_of(timestamp)
         if last is not None and last > self.now:
             raise KeyUnusable(
                 "clock-behind",
                 f"this machine's clock says {format_time(self.now)}, but the repository was last signed at "
                 f"{format_time(last)}: set the clock right",
             )
-        files: list[MetadataFile] = []
-        if snapshot is None or timestamp is None or snapshot.meta != meta or self._aged(snapshot):
-            version = 1 if snapshot is None else snapshot.version + 1
-            file = self.role_file(Snapshot.type, Snapshot(version=version, meta=dict(meta)), root)
-            files.append(file)
-            content = described(file, version)
-        else:
-            content = timestamp.snapshot_meta
-        issued = Timestamp(version=1 if timestamp is None else timestamp.version + 1, snapshot_meta=content)
-        issued.unrecognized_fields[ISSUED_FIELD] = format_time(self.now)
-        files.append(self.role_file(Timestamp.type, issued, root))
-        return tuple(files)
 
     def _aged(self, snapshot: Snapshot) -> bool:
         age = age_of(Snapshot.type, snapshot.expires, now=self.now)
