@@ -33,11 +33,11 @@ from engineshed_client.errors import (
 )
 from engineshed_client.fsops import FsOps
 from engineshed_client.paths import Paths
-from engineshed_client.seen import SeenFile
+from engineshed_client.seen import Seen, SeenFile
 from engineshed_client.settings import Settings
 from engineshed_packages import __version__
 from engineshed_packages.enrolment import EnrolAnswer, TokenAnswer, TokenRequest
-from engineshed_packages.errors import FileRefused, Missing, ProtocolRefused, SourceRefused
+from engineshed_packages.errors import FileRefused, MetadataRefused, Missing, ProtocolRefused, SourceRefused
 from engineshed_packages.files import read_limited
 from engineshed_packages.metadata import View, open_view
 from engineshed_packages.protocol import MAX_ANSWER_BYTES, Poll, PollAnswer, Report, ReportAnswer
@@ -158,9 +158,13 @@ class Portal:
 
         def fetch(url: str) -> View:
             source = HttpSource(self._client, f"{url}/repo/v1/{self._credentials.repository}")
-            return open_view(
-                source, cache=self._paths.metadata, trusted_root=root, now=self._now(), seen=seen.metadata
-            )
+            try:
+                return self._verified(source, root, seen)
+            except MetadataRefused as err:
+                if err.code != "metadata-signature":
+                    raise
+                # The portal may have published new keys between two of our requests.
+                return self._verified(source, root, seen)
 
         view = self._each(fetch)
         after = seen.with_metadata(view.seen)
@@ -170,6 +174,11 @@ class Portal:
         if after != seen:
             self._seen.save(after)
         return view
+
+    def _verified(self, source: HttpSource, root: bytes, seen: Seen) -> View:
+        return open_view(
+            source, cache=self._paths.metadata, trusted_root=root, now=self._now(), seen=seen.metadata
+        )
 
     def download(self, target: Target, part: Path, *, progress: Callable[[int, int], None]) -> None:
         """Fetch the package of *target* into *part*, going on where it ends, until all bytes are there.

@@ -12,8 +12,9 @@
             bundle.copy(target, part_file)
 
 It is never extracted: only names that verified metadata lists are opened, every read is bounded. The rule
-for older bundles: one whose metadata is older than what is trusted adds no metadata; its packages are
-taken where the trusted metadata still lists their digest, and the answer says so.
+for older bundles: one whose metadata is older than what is trusted, or was signed with keys the vendor has
+replaced since, adds no metadata; its packages are taken where the trusted metadata still lists their
+digest, and the answer says so.
 """
 
 from __future__ import annotations
@@ -37,6 +38,7 @@ from engineshed_packages.errors import (
 )
 from engineshed_packages.manifest import MANIFEST_NAME
 from engineshed_packages.metadata import NotesFile, Seen, View, issued_of, trusted_view, verify_view
+from engineshed_packages.metadata.cache import MetadataCache
 from engineshed_packages.repository import Repository
 from engineshed_packages.repository.published import Published
 from engineshed_packages.repository.releases import packages_in
@@ -48,6 +50,7 @@ from engineshed_packages.versions import Version
 VERSION_NAME = "Version.txt"
 MAX_VERSION_TXT_BYTES = 64 * 1024
 ROLLBACK = "metadata-rollback"
+SIGNATURE = "metadata-signature"
 _TIMESTAMP = f"{METADATA_FOLDER}/timestamp.json"
 
 
@@ -105,7 +108,7 @@ class Bundle:
         try:
             view = verify_view(self.source, cache=cache, trusted_root=trusted_root, now=now, seen=seen)
         except MetadataRefused as err:
-            if err.code != ROLLBACK:
+            if err.code != ROLLBACK and not self._is_of_earlier_keys(err, cache, trusted_root, now):
                 raise
             older = True
             view = trusted_view(cache=cache, trusted_root=trusted_root, now=now, seen=seen)
@@ -115,6 +118,23 @@ class Bundle:
             packages=tuple(target for target in view.targets if self._holds(target)),
             notes=tuple(notes for notes in view.notes.values() if self._holds(notes)),
         )
+
+    def _is_of_earlier_keys(
+        self, err: MetadataRefused, cache: Path, trusted_root: bytes, now: datetime
+    ) -> bool:
+        """Whether *err* only says that the bundle was made before the vendor replaced keys.
+
+        Then it was genuine by the roots it brings itself. Nothing of its metadata is used, so a thief of
+        the earlier keys gains nothing by it.
+        """
+        if err.code != SIGNATURE:
+            return False
+        with MetadataCache(cache).scratch() as scratch:
+            try:
+                verify_view(self.source, cache=scratch / "alone", trusted_root=trusted_root, now=now)
+            except MetadataRefused:
+                return False
+            return True
 
     def _holds(self, listed: Target | NotesFile) -> bool:
         return self._archive.find(f"{TARGETS_FOLDER}/{listed.download_name}") is not None

@@ -23,7 +23,7 @@ from engineshed_packages.metadata import Seen
 from engineshed_packages.metadata.cache import MetadataCache
 from engineshed_packages.repository.releases import ReleaseChange, ReleaseTerms
 from engineshed_packages.versions import Version
-from tests.packages.forgery import contents
+from tests.packages.forgery import contents, rotate
 from tests.vendor import PRODUCT, Vendor
 
 
@@ -362,3 +362,26 @@ def test_an_older_bundle_without_a_cache_is_refused(vendor: Vendor, cache: Path)
     with pytest.raises(MetadataRefused) as caught:
         verify(vendor, old, cache / "empty", seen=trust(vendor, cache))
     assert caught.value.code == "metadata-missing"
+
+
+@pytest.mark.parametrize("role", ["online", "targets", PRODUCT])
+def test_a_bundle_of_before_new_keys_is_an_older_one(vendor: Vendor, cache: Path, role: str) -> None:
+    target = vendor.release("1.0.0")
+    old = vendor.bundle("1.0.0")
+    rotate(vendor, role)
+    seen = trust(vendor, cache)
+    verified = verify(vendor, old, cache, seen=seen)
+    assert (verified.older, verified.packages) == (True, (target,))
+    assert [path.name for path in cache.iterdir()] == ["metadata"]
+
+
+def test_a_strangers_bundle_is_no_older_one_after_new_keys(
+    vendor: Vendor, tmp_path: Path, cache: Path
+) -> None:
+    rotate(vendor, "online")
+    seen = trust(vendor, cache)
+    stranger = Vendor(tmp_path, name="stranger")
+    stranger.release("1.0.0")
+    with pytest.raises(MetadataRefused) as caught:
+        verify(vendor, stranger.bundle("1.0.0"), cache, seen=seen)
+    assert caught.value.code == "metadata-signature"

@@ -4,8 +4,8 @@ The order, and why it is this one:
 
 1. *record*: one transaction writes the packages' rows as ``arriving``, and those of the notes. Their bytes
    are durable already. Nobody is offered them, no list shows them, but they can be downloaded.
-2. *metadata*: all immutable files, then ``timestamp.json`` by rename. Whoever reads the new set from
-   now on finds every package in it that this portal holds.
+2. *metadata*: all immutable files, then new roots, then ``timestamp.json`` by rename. Whoever reads the
+   new set from now on finds every package in it that this portal holds.
 3. *publish*: one transaction turns every listed package ``published``, takes over changed terms, hides
    what is no longer listed, remembers what was verified, writes the audit and bumps the generation.
    Only now do polls see candidates, so an order is never issued for a release whose bytes or metadata
@@ -39,6 +39,7 @@ from engineshed_server.domain.actors import Actor
 from engineshed_server.errors import TryLater
 from engineshed_server.services.portal import Portal
 from engineshed_server.services.storing import Stored
+from engineshed_server.storage.published import newest_root
 
 logger = logging.getLogger(__name__)
 
@@ -106,7 +107,11 @@ def heal(portal: Portal, *, now: datetime, reached: Callable[[str], None]) -> tu
     """
     public = portal.metadata.timestamp()
     trusted = portal.folders.trust / "metadata" / TIMESTAMP
-    if public is None or (trusted.is_file() and trusted.read_bytes() == public):
+    if trusted.is_file() and trusted.read_bytes() == public:
+        # Killed between a root with other keys and the timestamp they sign: no engine takes the one before.
+        portal.metadata.take_roots_back(newest_root(trusted.parent))
+        return ()
+    if public is None:
         return ()
     try:
         view = verify_view(

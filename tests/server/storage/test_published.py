@@ -1,14 +1,22 @@
 from __future__ import annotations
 
+import errno
 from pathlib import Path
 
 import pytest
 
+from engineshed_packages.files import write_file
 from engineshed_packages.metadata import MAX_VERSION
 from engineshed_packages.metadata.cache import MetadataFile
+from engineshed_server.errors import TryLater
+from engineshed_server.storage import published as published_module
 from engineshed_server.storage.published import PublishedMetadata
 
-FILES = (MetadataFile("1.root.json", b"root"), MetadataFile("timestamp.json", b"now"))
+FILES = (
+    MetadataFile("1.root.json", b"root"),
+    MetadataFile("1.snapshot.json", b"snapshot"),
+    MetadataFile("timestamp.json", b"now"),
+)
 
 
 @pytest.fixture
@@ -18,8 +26,35 @@ def published(tmp_path: Path) -> PublishedMetadata:
 
 def test_the_immutable_files_come_without_the_timestamp(published: PublishedMetadata) -> None:
     published.write_immutable(FILES)
-    assert published.find("1.root.json") is not None
+    assert published.find("1.snapshot.json") is not None
     assert published.timestamp() is None
+
+
+def test_a_root_comes_with_the_timestamp(published: PublishedMetadata) -> None:
+    """Clients ask for the next root by its number, before any other file."""
+    published.write_immutable(FILES)
+    assert published.find("1.root.json") is None
+    published.write_timestamp(FILES)
+    assert published.find("1.root.json") is not None
+
+
+def test_a_root_whose_timestamp_does_not_follow_is_taken_back(
+    published: PublishedMetadata, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    published.write_immutable(FILES)
+    published.write_timestamp(FILES)
+
+    def full(path: Path, data: bytes) -> None:
+        if path.name == "timestamp.json":
+            raise OSError(errno.ENOSPC, "No space left on device", str(path))
+        write_file(path, data)
+
+    monkeypatch.setattr(published_module, "write_file", full)
+    with pytest.raises(TryLater):
+        published.write_timestamp(
+            (MetadataFile("2.root.json", b"two"), MetadataFile("timestamp.json", b"later"))
+        )
+    assert (published.find("2.root.json"), published.timestamp()) == (None, b"now")
 
 
 def test_the_timestamp_makes_the_set_whole(published: PublishedMetadata) -> None:
