@@ -75,8 +75,7 @@ class ZipSource:
             raise Missing("missing", f"the bundle holds no {name}")
         if entry.size_bytes > max_bytes:
             raise _too_large("the bundle", name, max_bytes)
-        with self._archive.open(entry) as file:
-            yield iter(lambda: file.read(PIECE_BYTES), b"")
+        yield self._archive.pieces(entry, piece_bytes=PIECE_BYTES)
 
 
 class FolderSource:

@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import io
 import zlib
+from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO
@@ -98,6 +99,11 @@ class Archive:
         """
         return io.BufferedReader(_Content(self._file, entry), CHUNK_BYTES)
 
+    def pieces(self, entry: Entry, *, piece_bytes: int) -> Iterator[bytes]:
+        """The content of *entry* in pieces of at most *piece_bytes*, each copied once; raises as ``open``."""
+        content = _Content(self._file, entry)
+        return iter(lambda: content.take(piece_bytes), b"")
+
     def read(self, name: str, *, max_bytes: int) -> bytes:
         """The whole content of the entry called *name*, which may have at most *max_bytes*.
 
@@ -131,17 +137,22 @@ class _Content(io.RawIOBase):
         return True
 
     def readinto(self, buffer: bytearray | memoryview) -> int:  # type: ignore[override]  # typeshed says WriteableBuffer, which is private to it
+        piece = self.take(len(buffer))
+        buffer[: len(piece)] = piece
+        return len(piece)
+
+    def take(self, count_bytes: int) -> bytes:
+        """The next bytes, at most *count_bytes*; none behind the last."""
         left = self._entry.size_bytes - self._done_bytes
         if left == 0:
-            return 0
+            return b""
         # Seeks every time: another content of the same file may have been read in between.
         self._file.seek(self._entry.offset + self._done_bytes)
-        piece = self._file.read(min(left, len(buffer)))
+        piece = self._file.read(min(left, count_bytes))
         if not piece:
             raise ArchiveRefused(
                 "archive-truncated", f"the archive ended inside entry {self._entry.name!r} while it was read"
             )
-        buffer[: len(piece)] = piece
         self._done_bytes += len(piece)
         self._crc32 = zlib.crc32(piece, self._crc32)
         if len(piece) == left and self._crc32 != self._entry.crc32:
@@ -150,4 +161,4 @@ class _Content(io.RawIOBase):
                 f"entry {self._entry.name!r} has CRC-32 {self._crc32:08x}, expected {self._entry.crc32:08x}: "
                 "the archive is damaged, fetch it again",
             )
-        return len(piece)
+        return piece

@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 import secrets
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,7 +24,7 @@ from engineshed_packages.files import TEMPORARY_SUFFIX
 from engineshed_server.api.connections import Connection
 from engineshed_server.errors import Refused, TooLarge, TryLater
 from engineshed_server.storage.disk import NO_SPACE
-from engineshed_server.storage.incoming import write_all
+from engineshed_server.storage.incoming import Piece, write_all
 
 MAX_LENGTH_DIGITS = 18
 LEFTOVER_S = 24 * 3600  # an upload cut by a killed process; none that goes on is ever this long unwritten
@@ -106,27 +106,42 @@ def _sweep(folder: Path) -> None:
             continue  # another process swept it
 
 
-def read_pieces(request: Request, length_bytes: int) -> Iterator[bytes]:
+def read_pieces(request: Request, length_bytes: int) -> Iterator[Piece]:
     """The raw body, of which *length_bytes* were announced, in pieces of at most 1 MiB.
+
+    Each piece is good until the next is asked for.
 
     Raises:
         Refused: ``body-truncated``: fewer came; ``body-slow``.
     """
-    body, left = _input(request), length_bytes
-    with _patience(request):
-        while left:
-            try:
-                piece = body.read(min(CHUNK_BYTES, left))
-            except ConnectionError:
-                piece = b""
-            if not piece:
-                raise _truncated(length_bytes - left, length_bytes)
-            left -= len(piece)
+    connection = _connection(request)
+    received = 0
+    try:
+        if connection is not None and length_bytes > CHUNK_BYTES:
+            pieces: Iterator[Piece] = connection.receive_body(length_bytes, piece_bytes=CHUNK_BYTES)
+        else:
+            pieces = _small_pieces(request, length_bytes)
+        for piece in pieces:
+            received += len(piece)
             yield piece
+    except TimeoutError as err:
+        raise _slow() from err
+    except ConnectionError:
+        pass  # told as what it is, a body that ended early
+    if received != length_bytes:
+        raise _truncated(received, length_bytes)
     request.environ[BODY_READ] = True
 
 
-def _write_stream(pieces: Iterator[bytes], path: Path) -> Digests:
+def _small_pieces(request: Request, length_bytes: int) -> Iterator[bytes]:
+    body, left = _input(request), length_bytes
+    with _patience(request):
+        while left and (piece := body.read(min(CHUNK_BYTES, left))):
+            left -= len(piece)
+            yield piece
+
+
+def _write_stream(pieces: Iterable[Piece], path: Path) -> Digests:
     digester = Digester()
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     with os.fdopen(descriptor, "wb", buffering=0) as file:
@@ -165,6 +180,10 @@ def _truncated(found: int, expected: int) -> Refused:
     )
 
 
+def _slow() -> Refused:
+    return Refused("body-slow", "the body arrives too slowly: send it again by a faster line")
+
+
 @contextmanager
 def _patience(request: Request) -> Iterator[None]:
     """Bound how long the body may take."""
@@ -176,7 +195,7 @@ def _patience(request: Request) -> Iterator[None]:
         with connection.awaiting_body():
             yield
     except TimeoutError as err:
-        raise Refused("body-slow", "the body arrives too slowly: send it again by a faster line") from err
+        raise _slow() from err
 
 
 def _connection(request: Request) -> Connection | None:

@@ -52,10 +52,17 @@ class _Pace:
     def count(self, received: int) -> None:
         self._received += received
 
-    def patience_s(self) -> float:
-        """How long the next byte may take; 0 when the time is over."""
+    def next_s(self) -> float:
+        """How long the next byte may take, more than 0.
+
+        Raises:
+            TimeoutError: the time is over.
+        """
         ends_s = self._started_s + ALLOWANCE_S + self._received / RATE_BYTES
-        return max(0.0, min(STALL_S, ends_s - time.monotonic()))
+        patience_s = min(STALL_S, ends_s - time.monotonic())
+        if patience_s <= 0:  # as a timeout, 0 would mean not to wait
+            raise TimeoutError("the peer sends too slowly")
+        return patience_s
 
 
 class _Rest(NamedTuple):
@@ -78,6 +85,7 @@ class Connection(socket.socket):
         self._left_to_drop = LINGER_BYTES
         self._rest: _Rest | None = None
         self._close_after: Callable[[], None] = _nothing
+        self._take_read: Callable[[], bytes] = bytes
 
     # --- before a thread works on it -----------------------------------------------------------------------
 
@@ -120,31 +128,70 @@ class Connection(socket.socket):
         """A request is read next; its head was gathered, and a parser that wants more gets nothing."""
         self._awaits_head = True
 
-    def begin_answer(self, *, close_after: Callable[[], None]) -> None:
-        """The head has come; *close_after* makes the answer the last one of this connection."""
+    def begin_answer(self, *, close_after: Callable[[], None], take_read: Callable[[], bytes]) -> None:
+        """The head has come.
+
+        Args:
+            close_after: makes the answer the last one of this connection.
+            take_read: gives what was read of the body together with the head.
+        """
         self._pace, self._awaits_head = None, False
         if self.gettimeout() is not None:
             self.settimeout(None)
         self._close_after = close_after
+        self._take_read = take_read
 
     def close_after_answer(self) -> None:
         """Send no other answer by this connection, and say so in this one."""
         self._close_after()
 
     @contextmanager
-    def awaiting_body(self) -> Iterator[None]:
+    def awaiting_body(self) -> Iterator[_Pace]:
         """Bound what is received in the block.
 
         Raises:
             TimeoutError: the peer is too slow.
         """
-        self._pace, before = _Pace(), self.gettimeout()
+        pace, before = _Pace(), self.gettimeout()
+        self._pace = pace
         try:
-            yield
+            yield pace
         finally:
             self._pace = None
             if self.gettimeout() != before:
                 self.settimeout(before)
+
+    def receive_body(self, length_bytes: int, *, piece_bytes: int) -> Iterator[memoryview]:
+        """The body of a request that announced *length_bytes*, past the server's own buffers.
+
+        Each piece is good until the next is asked for. Fewer bytes come when the peer ends early. The answer
+        is the last one of this connection: the server no longer knows where the next request begins.
+
+        Raises:
+            TimeoutError: the peer is too slow.
+        """
+        if self._is_late:
+            raise TimeoutError("the peer sends too slowly")
+        self.close_after_answer()
+        early = (self._take_read() + self._gathered.take(len(self._gathered)))[:length_bytes]
+        if early:
+            yield memoryview(early)
+        left = length_bytes - len(early)
+        buffer = memoryview(bytearray(min(left, piece_bytes)))
+        with self.awaiting_body() as pace:
+            while left:
+                filled, wanted = 0, min(left, piece_bytes)
+                while filled < wanted:
+                    self.settimeout(pace.next_s())
+                    count = super().recv_into(buffer[filled:wanted])
+                    if not count:
+                        break
+                    pace.count(count)
+                    filled += count
+                if not filled:
+                    return
+                left -= filled
+                yield buffer[:filled]
 
     def recv(self, bufsize: int, flags: int = 0, /) -> bytes:
         """Receive at most *bufsize* bytes within what the pace allows."""
@@ -172,10 +219,7 @@ class Connection(socket.socket):
             return None
 
     def _wait(self, bufsize: int, flags: int, *, pace: _Pace) -> bytes:
-        patience_s = pace.patience_s()
-        if not patience_s:  # as a timeout, 0 would mean not to wait
-            raise TimeoutError("the peer sends too slowly")
-        self.settimeout(patience_s)
+        self.settimeout(pace.next_s())
         return super().recv(bufsize, flags)
 
     # --- a file as the answer ------------------------------------------------------------------------------

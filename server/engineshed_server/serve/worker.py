@@ -139,7 +139,10 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # its base is unchecked, see 
 
     def handle_request(self, req: object, conn: _Conn) -> object:
         """Let the application answer."""
-        conn.sock.begin_answer(close_after=req.force_close)  # type: ignore[attr-defined]
+        conn.sock.begin_answer(
+            close_after=req.force_close,  # type: ignore[attr-defined]
+            take_read=conn.parser.unreader.take_buffered,
+        )
         return super().handle_request(req, conn)
 
     def handle_error(self, req: object, client: Connection, addr: object, exc: Exception) -> None:

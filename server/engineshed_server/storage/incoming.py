@@ -17,13 +17,15 @@ import shutil
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, TypeAlias
 
 from engineshed_packages.errors import Conflict
 from engineshed_packages.files import fsync_folder
 from engineshed_packages.locks import exclusive
 from engineshed_server.errors import ServerError, TryLater
 from engineshed_server.storage.disk import disk_errors
+
+Piece: TypeAlias = bytes | memoryview  # good until the next one is asked for
 
 SUFFIX = ".part"
 CHECKPOINT_BYTES = 16 * 1024 * 1024  # a killed process loses at most so much of what it received
@@ -39,7 +41,7 @@ class UploadFile:
         """The file's length, the torn tail included."""
         return self.path.stat().st_size
 
-    def append(self, pieces: Iterable[bytes], *, offset_bytes: int) -> Iterator[int]:
+    def append(self, pieces: Iterable[Piece], *, offset_bytes: int) -> Iterator[int]:
         """Write *pieces* from *offset_bytes* on; yield each position up to which all is durable.
 
         Whatever ends the pieces early, what came before it is made durable and told, then the error goes on.
@@ -69,7 +71,7 @@ class UploadFile:
             if ended is not None:
                 raise ended
 
-    def append_whole(self, pieces: Iterable[bytes], *, offset_bytes: int) -> int:
+    def append_whole(self, pieces: Iterable[Piece], *, offset_bytes: int) -> int:
         """Write all of *pieces* or nothing; the position behind them, up to which all is durable.
 
         Raises as ``append``; the file then ends at *offset_bytes*.
@@ -135,7 +137,7 @@ class Incoming:
         return frozenset(path.name.removesuffix(SUFFIX) for path in self._folder.glob(f"*{SUFFIX}"))
 
 
-def write_all(file: BinaryIO, piece: bytes) -> None:
+def write_all(file: BinaryIO, piece: Piece) -> None:
     """Write the whole of *piece* to the unbuffered *file*, which may take less at once."""
     view = memoryview(piece)
     while view:

@@ -269,7 +269,7 @@ def test_who_was_faster_with_the_end_is_not_waited_for(connection: Connection, p
 
 def closes(here: PortalUnderTest, connection: Connection, path: str, **environ: object) -> bool:
     told: list[bool] = []
-    connection.begin_answer(close_after=lambda: told.append(True))
+    connection.begin_answer(close_after=lambda: told.append(True), take_read=bytes)
     overrides = {"gunicorn.socket": connection, **environ}
     here.http.post(path, content_type="application/json", environ_overrides=overrides, buffered=True)
     return told == [True]

@@ -14,6 +14,7 @@ from engineshed_server.errors import Conflict, Refused, TooLarge
 from engineshed_server.services.api_tokens import ApiToken
 from engineshed_server.services.portal import Portal
 from engineshed_server.services.uploads.owning import LOCK_WAIT_S, Upload, find_own, held, upload_of
+from engineshed_server.storage.incoming import Piece
 
 ALGORITHMS = ("sha1", "sha256")
 
@@ -36,7 +37,7 @@ class Chunk:
 
     offset_bytes: int
     length_bytes: int
-    pieces: Iterable[bytes]
+    pieces: Iterable[Piece]
     checksum: Checksum | None = None
 
 
@@ -96,7 +97,7 @@ def _count(portal: Portal, record: UploadRecord, position: int, *, now: datetime
     )
 
 
-def _checked(pieces: Iterable[bytes], expected: Checksum) -> Iterator[bytes]:
+def _checked(pieces: Iterable[Piece], expected: Checksum) -> Iterator[Piece]:
     found = hashlib.new(expected.algorithm, usedforsecurity=False)
     for piece in pieces:
         found.update(piece)
