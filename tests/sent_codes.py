@@ -37,7 +37,6 @@ _VIEW = "such a target is left out of the verified view"
 _UPDATER = "read by the updater, not by the portal"
 NOT_SENT: dict[str, str] = {
     "404 blob-name": "only digests out of verified metadata are asked for",
-    "422 enrol-token-terms": _COMMAND,
     "500 idempotency-damaged": "told as internal-error",
     "500 bytes-damaged": "told as internal-error",
     "500 database-damaged": _COMMAND,

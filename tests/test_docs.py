@@ -81,8 +81,8 @@ def test_no_code_and_no_status_is_documented_that_the_portal_does_not_send() -> 
 @pytest.mark.parametrize(
     "code",
     [
-        *(decide.OFFER, decide.UP_TO_DATE, decide.NO_RELEASE, decide.NOTHING_FITS, fleet.ORDER_RESTS),
-        *(stops.EMERGENCY_STOP, orders.ORDERED, orders.ORDER_WAITS),
+        *(decide.OFFER, decide.UP_TO_DATE, decide.NO_RELEASE, decide.NOTHING_FITS, decide.WAITING),
+        *(stops.EMERGENCY_STOP, orders.ORDERED, orders.ORDER_WAITS, fleet.ORDER_RESTS),
         *(reports.RECORDED, reports.KNOWN, ingest.PUBLISHED, ingest.UNCHANGED),
     ],
 )

@@ -72,6 +72,7 @@ class EnrolLine:
         standby: fingerprint of its standby order key, which is trusted like the active one; None when
             the portal names none.
         ca: fingerprint of the portal's CA file, None when the system's CAs are meant.
+        product: what the token is for, None when the host has to say it.
     """
 
     portal: str
@@ -79,6 +80,7 @@ class EnrolLine:
     order_key: str
     standby: str | None = None
     ca: str | None = None
+    product: str | None = None
 
     @classmethod
     def parse(cls, text: str) -> EnrolLine:
@@ -86,6 +88,7 @@ class EnrolLine:
 
         Raises:
             ProtocolRefused: code ``enrol-line`` or ``portal-url``. The token is never repeated in it.
+            TargetRefused: code ``product-name``.
         """
         words = text.strip().split()
         if len(text) > MAX_LINE_CHARS or not words or words[0] != LINE_MARK:
@@ -98,13 +101,14 @@ class EnrolLine:
             raise ProtocolRefused(
                 "enrol-line", f"the enrolment line lacks {', '.join(absent)}: copy it whole"
             )
-        standby, ca = values.get("standby"), values.get("ca")
+        standby, ca, product = values.get("standby"), values.get("ca"), values.get("product")
         return cls(
             portal=check_portal_url(values["portal"]),
             token=values["token"],
             order_key=_check_fingerprint(values["order_key"], "order_key"),
             standby=None if standby is None else _check_fingerprint(standby, "standby"),
             ca=None if ca is None else _check_fingerprint(ca, "ca"),
+            product=None if product is None else check_product(product),
         )
 
     def text(self) -> str:
@@ -114,6 +118,8 @@ class EnrolLine:
             words.append(f"standby={self.standby}")
         if self.ca is not None:
             words.append(f"ca={self.ca}")
+        if self.product is not None:
+            words.append(f"product={self.product}")
         return " ".join([*words, f"token={self.token}"])
 
 
@@ -204,6 +210,8 @@ class EnrolAnswer:
         order_keys: the active key first, then the standby kept offline.
         portals: base addresses, tried in order.
         repository: name of the vendor's repository in ``/repo/v1/<name>``.
+        waiting: the portal's admin has to approve the engine before it is given anything. True only in
+            the answer: how it stands later is heard with each poll.
     """
 
     portal: str
@@ -213,6 +221,7 @@ class EnrolAnswer:
     portals: tuple[str, ...]
     repository: str = "vendor"
     poll_s: int = 60
+    waiting: bool = False
     protocol: int = PROTOCOL
 
     @classmethod
@@ -240,11 +249,13 @@ class EnrolAnswer:
             portals=portals,
             repository=fields.text("repository", max_chars=64),
             poll_s=fields.integer("poll_s", low=1, high=7 * 86400),
+            waiting=fields.flag("waiting"),
         )
 
     def to_bytes(self) -> bytes:
         """The answer's body, compact JSON."""
         keys: list[Json] = [key.public.hex() for key in self.order_keys]
+        waiting: dict[str, Json] = {"waiting": True} if self.waiting else {}
         return write_compact(
             {
                 "protocol": self.protocol,
@@ -255,6 +266,7 @@ class EnrolAnswer:
                 "portals": list(self.portals),
                 "repository": self.repository,
                 "poll_s": self.poll_s,
+                **waiting,
             }
         )
 

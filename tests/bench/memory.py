@@ -19,7 +19,7 @@ from urllib.parse import urlsplit
 import psutil
 
 from engineshed_server.domain.actors import Actor
-from engineshed_server.services import enrolment
+from engineshed_server.services.enrol_tokens import EnrolTerms, create_enrol_token
 from engineshed_server.wiring import open_portal
 from tests.bench.counting_proxy import CountingProxy, Exchange
 from tests.bench.figure import MB, Figure
@@ -86,9 +86,7 @@ class Host:
         self.base = here.folder / "host"
         (self.base / "update").mkdir(parents=True)
         with closing(open_portal(here.settings)) as portal:
-            made = enrolment.create_enrol_token(
-                portal, group="default", uses=1, expires_s=600, actor=Actor("bench"), now=datetime.now(UTC)
-            )
+            made = create_enrol_token(portal, EnrolTerms(), actor=Actor("bench"), now=datetime.now(UTC))
         line = made.line.text().replace(here.address, address)
         settings = ['product = "sample-engine"', "poll_s = 1", f'portals = ["{address}"]', "[engine]"]
         settings += ["good_ticks = 1", "stop_timeout_s = 5"]

@@ -26,6 +26,7 @@ from engineshed_packages.versions import Version
 from engineshed_server.db import audit
 from engineshed_server.domain.actors import Actor
 from engineshed_server.services import enrolment, fleet
+from engineshed_server.services.enrol_tokens import EnrolTerms, create_enrol_token
 from engineshed_server.services.ingest import Ingested, ingest_bundle
 from engineshed_server.services.portal import Portal
 from engineshed_server.services.setup import initialise
@@ -73,17 +74,17 @@ class House:
         self.vendor.release(version)
         return self.ingest(version)
 
-    def enrol(self, *, version: str | None = "0.9", platform: str = "linux-x86_64") -> EnrolAnswer:
-        """A new engine."""
-        made = enrolment.create_enrol_token(
-            self.portal, group="default", uses=1, expires_s=3600, actor=ACTOR, now=self.now
-        )
-        return enrolment.enrol(
-            self.portal,
-            enrol_request(made.line.token, version=version, platform=platform),
-            address="192.0.2.1",
-            now=self.now,
-        )
+    def enrol(
+        self, *, version: str | None = "0.9", platform: str = "linux-x86_64", **terms: object
+    ) -> EnrolAnswer:
+        """A new engine, by a token on *terms*."""
+        request = enrol_request(self.token(**terms), version=version, platform=platform)
+        return enrolment.enrol(self.portal, request, address="192.0.2.1", now=self.now)
+
+    def token(self, **terms: object) -> str:
+        """An enrolment token on *terms*, as ``EnrolTerms`` names them."""
+        wanted = EnrolTerms(**terms)  # type: ignore[arg-type]  # what does not fit fails in the test itself
+        return create_enrol_token(self.portal, wanted, actor=ACTOR, now=self.now).line.token
 
     def poll(self, engine: EnrolAnswer, **changes: object) -> PollAnswer:
         """Poll as *engine*; *changes* as for ``poll_of``."""

@@ -15,8 +15,9 @@ from engineshed_packages.enrolment import EnrolAnswer, EnrolLine, EnrolRequest, 
 from engineshed_packages.versions import Version
 from engineshed_server.domain.actors import Actor
 from engineshed_server.serve.listening import address_of, listen
-from engineshed_server.services import api_tokens, enrolment
+from engineshed_server.services import api_tokens
 from engineshed_server.services.api_tokens import Scope
+from engineshed_server.services.enrol_tokens import EnrolTerms, create_enrol_token
 from engineshed_server.services.ingest import ingest_bundle
 from engineshed_server.services.setup import initialise
 from engineshed_server.settings import Settings, load_settings
@@ -110,9 +111,7 @@ class RunningPortal:
     def enrol_line(self) -> EnrolLine:
         """What an admin pastes on one host."""
         with closing(open_portal(self.settings)) as portal:
-            made = enrolment.create_enrol_token(
-                portal, group="default", uses=1, expires_s=600, actor=Actor("test"), now=datetime.now(UTC)
-            )
+            made = create_enrol_token(portal, EnrolTerms(), actor=Actor("test"), now=datetime.now(UTC))
         return made.line
 
     def enrol(

@@ -17,14 +17,18 @@ from engineshed_server.api.bodies import read_json_body
 from engineshed_server.api.context import client_address, json_answer, now, portal
 from engineshed_server.api.routes import Routes
 from engineshed_server.api.schemas import protocol
-from engineshed_server.errors import Conflict, NotAuthenticated, Throttled
+from engineshed_server.errors import Conflict, NotAllowed, NotAuthenticated, Throttled
 from engineshed_server.services import access, enrolment, fleet, reports
 
 routes = Routes("protocol", "What engines say: join, get an access token, poll, report.")
 
 
 @routes.raw(
-    "POST", "/enrol", access=EVERYBODY, document=protocol.ENROL, refuses=(NotAuthenticated, Throttled)
+    "POST",
+    "/enrol",
+    access=EVERYBODY,
+    document=protocol.ENROL,
+    refuses=(NotAuthenticated, NotAllowed, Throttled),
 )
 def enrol() -> Response:
     """Exchange an enrolment token for an identity."""
@@ -44,13 +48,14 @@ def poll() -> Response:
     """Tell how the engine is; hear whether there is something to do."""
     engine_id = tokens.engine(request)
     told = Poll.from_bytes(_body(MAX_POLL_BYTES))
-    return json_answer(fleet.answer(portal(), engine_id, poll=told, now=now()).to_bytes())
+    answer = fleet.answer(portal(), engine_id, poll=told, now=now(), address=client_address())
+    return json_answer(answer.to_bytes())
 
 
 @routes.raw("POST", "/reports", access=ENGINES, document=protocol.REPORT, refuses=(Throttled,))
 def report() -> Response:
     """Hand in the final report of an attempt; the same report twice is recorded once."""
-    engine_id = tokens.engine(request)
+    engine_id = tokens.approved_engine(request)
     told = Report.from_bytes(_body(MAX_REPORT_BYTES))
     return json_answer(reports.record_report(portal(), engine_id, report=told, now=now()).to_bytes())
 

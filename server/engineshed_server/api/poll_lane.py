@@ -16,9 +16,11 @@ from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
 from engineshed_packages.errors import PackagesError
 from engineshed_packages.protocol import MAX_POLL_BYTES, Poll
+from engineshed_server.api import forwarded
 from engineshed_server.api.bodies import BODY_READ
 from engineshed_server.api.connections import Connection
 from engineshed_server.api.context import now
+from engineshed_server.api.forwarded import client_of
 from engineshed_server.api.request_ids import HEADER, begin_request, end_request, request_id
 from engineshed_server.errors import ServerError
 from engineshed_server.services import access, fleet
@@ -29,6 +31,7 @@ logger = logging.getLogger(__name__)
 PATH = "/api/v1/poll"
 _BEARER = "Bearer "
 _SENT_ID = "HTTP_" + HEADER.upper().replace("-", "_")
+_FORWARDED = "HTTP_" + forwarded.HEADER.upper().replace("-", "_")
 # With one of these the framework must look at the request.
 _UNUSUAL = ("HTTP_TRANSFER_ENCODING", "HTTP_CONTENT_ENCODING", "HTTP_EXPECT")
 
@@ -74,12 +77,20 @@ class PollLane:
             if body is None:
                 return None
             poll = Poll.from_bytes(body)
-            answer = fleet.answer_without_news(self._portal, engine_id, poll=poll, now=moment)
+            answer = fleet.answer_without_news(
+                self._portal, engine_id, poll=poll, now=moment, address=self._client_of(environ)
+            )
         except (ServerError, PackagesError):
             return None
         if answer is not None:
             logger.debug("poll answered", extra={"engine": engine_id, "code": answer.code})
         return None if answer is None else answer.to_bytes()
+
+    def _client_of(self, environ: WSGIEnvironment) -> str:
+        """As ``context.client_address`` says it, without a request of the framework."""
+        proxies = self._portal.settings.proxies
+        peer: str = environ.get("REMOTE_ADDR", "")
+        return client_of(peer, environ.get(_FORWARDED), proxies=proxies) if proxies else peer
 
     def _read(self, environ: WSGIEnvironment) -> bytes | None:
         """The whole body, which can be read again from *environ*; None for a body of another kind."""

@@ -42,7 +42,7 @@ def operator(request: Request, allowed: frozenset[Scope] = READERS) -> ApiToken:
 
 
 def engine(request: Request) -> str:
-    """The id of the engine that asks.
+    """The id of the engine that asks, approved or not.
 
     Raises:
         NotAuthenticated: no token, or one that is wrong, expired or revoked.
@@ -50,14 +50,25 @@ def engine(request: Request) -> str:
     return access.verify_engine(portal(), bearer(request), now=now())
 
 
+def approved_engine(request: Request) -> str:
+    """The id of the engine that asks, when an admin has let it in.
+
+    Raises:
+        NotAuthenticated: as ``engine``.
+        NotAllowed: code ``engine-waiting``.
+    """
+    return access.verify_approved_engine(portal(), bearer(request), now=now())
+
+
 def reader_of_packages(request: Request) -> None:
     """Let an engine or an operator through to the packages.
 
     Raises:
         NotAuthenticated: neither.
+        NotAllowed: code ``engine-waiting``.
     """
     token = bearer(request)
     if token.count(".") == 2:  # an access token is a JWT, an API token has no dots
-        access.verify_engine(portal(), token, now=now())
+        access.verify_approved_engine(portal(), token, now=now())
     else:
         api_tokens.verify_api_token(portal(), token, allowed=RELEASE_READERS, now=now())

@@ -1,21 +1,23 @@
-"""``engine`` and ``enrol-token``: the engines of this portal, and how new ones join."""
+"""``engine``: the engines of this portal."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import click
 
-from engineshed_packages.jsontext import Json
 from engineshed_packages.times import format_time
 from engineshed_server.api.schemas.engines import DecisionSchema, EngineDetailSchema, EngineSchema
-from engineshed_server.cli.durations import DURATION
 from engineshed_server.cli.opening import opened
 from engineshed_server.cli.options import ACTOR, now, with_settings
 from engineshed_server.cli.output import print_data, print_json, print_table, talk
 from engineshed_server.domain.filters import EngineFilter
 from engineshed_server.domain.revisions import ANY_REVISION
-from engineshed_server.services import engines, enrolment, fleet
+from engineshed_server.services import approval, engines, fleet
+from engineshed_server.services.approval import MAX_AT_ONCE
 from engineshed_server.services.engine_edits import EngineChange, change_engine
-from engineshed_server.services.engines import AttemptLine, EngineDetail, EngineLine
+from engineshed_server.services.engines import STATES, WAITING, AttemptLine, EngineDetail, EngineLine
+from engineshed_server.services.portal import Portal
 from engineshed_server.settings import Settings
 
 PAGE = 500
@@ -29,28 +31,31 @@ def engine() -> None:
 
 @engine.command("list")
 @click.option("--product", help="Only of this product.")
-@click.option("--state", help="Only in this state, as enrolled or revoked.")
+@click.option("--state", type=click.Choice(STATES), help="Only in this state.")
 @click.option("--group", help="Only of this group.")
 @click.option("--channel", help="Only those that follow this channel.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @with_settings
 def list_command(settings: Settings, /, as_json: bool, **words: str | None) -> None:
     """List engines, by id."""
-    wanted = EngineFilter(**words)
-    found: list[EngineLine] = []
     with opened(settings) as portal:
-        cursor: str | None = None
-        while True:
-            page = engines.list_engines(portal, wanted, limit=PAGE, cursor=cursor)
-            found += page.engines
-            cursor = page.next_cursor
-            if cursor is None:
-                break
+        found = _every_engine(portal, EngineFilter(**words))
     if as_json:
         print_json({"engines": [EngineSchema.write(one) for one in found]})
         return
     titles = ("engine", "host", "product", "version", "health", "state", "seen")
     print_table(titles, [_row(one) for one in found])
+
+
+def _every_engine(portal: Portal, wanted: EngineFilter) -> list[EngineLine]:
+    found: list[EngineLine] = []
+    cursor: str | None = None
+    while True:
+        page = engines.list_engines(portal, wanted, limit=PAGE, cursor=cursor)
+        found += page.engines
+        cursor = page.next_cursor
+        if cursor is None:
+            return found
 
 
 def _row(one: EngineLine) -> tuple[str | None, ...]:
@@ -75,7 +80,19 @@ def show(settings: Settings, engine_id: str, as_json: bool) -> None:
         print_data(f"{name:<16}{'-' if value is None else value}")
     _print_history(detail)
     if detail.line.two_hosts:
-        talk(f"more than one host polls as {engine_id}: revoke it and enrol each of them anew")
+        _tell_two_hosts(detail)
+
+
+def _tell_two_hosts(detail: EngineDetail) -> None:
+    engine_id = detail.line.engine_id
+    talk(f"more than one host polls as {engine_id}:")
+    for host in detail.hosts:
+        name, address = host.host_name or "unnamed", host.address or "unknown address"
+        talk(f"  {name}, {address}, from {format_time(host.first)} to {format_time(host.last)}")
+    talk(
+        f"let the rightful one join with the line of `enrol-token create --replaces {engine_id}`: that shuts "
+        f"the others out, enrol them anew. Or `engine revoke {engine_id}`, and enrol each of them anew"
+    )
 
 
 def _print_history(detail: EngineDetail) -> None:
@@ -152,37 +169,52 @@ def revoke(settings: Settings, engine_id: str) -> None:
     talk(f"engine {engine_id} {'is' if revoked else 'was already'} revoked: it can only join anew")
 
 
-@click.group("enrol-token")
-def enrol_token() -> None:
-    """Tokens with which engines join."""
-
-
-@enrol_token.command()
-@click.option("--group", default="default", show_default=True, help="Group the engines join.")
-@click.option(
-    "--uses", type=click.IntRange(1, 100_000), default=1, show_default=True, help="Engines it is good for."
-)
-@click.option(
-    "--expires",
-    "expires_s",
-    type=DURATION,
-    default="24h",
-    show_default=True,
-    metavar="DURATION",
-    help="How long, as 30m, 24h or 7d.",
-)
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@engine.command()
+@click.argument("engine_ids", nargs=-1, metavar="[ENGINE]...")
+@click.option("--group", help="All engines of this group that wait.")
+@click.option("--all", "everybody", is_flag=True, help="All engines that wait.")
 @with_settings
-def create(settings: Settings, group: str, uses: int, expires_s: int, as_json: bool) -> None:
-    """Make a token and print the one line to paste on an engine's host, this once."""
+def approve(settings: Settings, engine_ids: tuple[str, ...], group: str | None, everybody: bool) -> None:
+    """Let engines in that wait for approval, in force in every process within one second."""
     with opened(settings) as portal:
-        made = enrolment.create_enrol_token(
-            portal, group=group, uses=uses, expires_s=expires_s, actor=ACTOR, now=now()
-        )
-    if as_json:
-        values: dict[str, Json] = {"id": made.token_id, "line": made.line.text(), "group": made.group}
-        print_json({**values, "uses": made.uses, "expires": format_time(made.expires)})
-        return
-    engines_text = "1 engine" if made.uses == 1 else f"{made.uses} engines"
-    talk(f"For {engines_text} of group {made.group}, until {format_time(made.expires)}, shown only now:")
-    print_data(made.line.text())
+        wanted = _wanted(portal, engine_ids, group=group, everybody=everybody)
+        approved = [approval.approve_engines(portal, part, actor=ACTOR, now=now()) for part in _parts(wanted)]
+    _tell_decided(wanted, approved, verb="approved")
+
+
+@engine.command()
+@click.argument("engine_ids", nargs=-1, metavar="[ENGINE]...")
+@click.option("--group", help="All engines of this group that wait.")
+@click.option("--all", "everybody", is_flag=True, help="All engines that wait.")
+@with_settings
+def reject(settings: Settings, engine_ids: tuple[str, ...], group: str | None, everybody: bool) -> None:
+    """Refuse engines that wait for approval; `approve` can still let them in later."""
+    with opened(settings) as portal:
+        wanted = _wanted(portal, engine_ids, group=group, everybody=everybody)
+        rejected = [approval.reject_engines(portal, part, actor=ACTOR, now=now()) for part in _parts(wanted)]
+    _tell_decided(wanted, rejected, verb="rejected")
+
+
+def _wanted(
+    portal: Portal, engine_ids: tuple[str, ...], *, group: str | None, everybody: bool
+) -> tuple[str, ...]:
+    """The engines to decide on: those that are named, or those that wait."""
+    if [bool(engine_ids), group is not None, everybody].count(True) != 1:
+        raise click.UsageError("name engines, or give --group GROUP, or --all")
+    if engine_ids:
+        return engine_ids
+    waiting = _every_engine(portal, EngineFilter(state=WAITING, group=group))
+    return tuple(one.engine_id for one in waiting)
+
+
+def _parts(engine_ids: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
+    for start in range(0, len(engine_ids), MAX_AT_ONCE):
+        yield engine_ids[start : start + MAX_AT_ONCE]
+
+
+def _tell_decided(wanted: tuple[str, ...], decided: list[tuple[str, ...]], *, verb: str) -> None:
+    changed = [engine_id for part in decided for engine_id in part]
+    for engine_id in changed:
+        print_data(engine_id)
+    before = len(set(wanted)) - len(changed)
+    talk(f"{len(changed)} engines {verb}" + (f", {before} were already" if before else ""))

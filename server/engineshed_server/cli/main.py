@@ -40,7 +40,7 @@ COMMANDS: Mapping[str, str] = {
     "demo": "demo:demo",
     "emergency-stop": "stops:emergency_stop",
     "engine": "orders:engine",  # the group of `engines`, with what is in `orders` too
-    "enrol-token": "engines:enrol_token",
+    "enrol-token": "enrol_tokens:enrol_token",
     "init": "setup:init",
     "release": "releases:release",
     "run": "run:run",

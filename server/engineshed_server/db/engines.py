@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -15,8 +16,12 @@ from engineshed_server.domain.boots import Boots
 from engineshed_server.domain.filters import EVERY_ENGINE, EngineFilter
 from engineshed_server.errors import Raced
 
+WAITING = "waiting"  # for an admin's approval: it may poll, and is given nothing
 ENROLLED = "enrolled"
+REJECTED = "rejected"  # approval was refused; a later one still counts
 REVOKED = "revoked"
+STATES = (WAITING, ENROLLED, REJECTED, REVOKED)
+BARRED = (REJECTED, REVOKED)  # who is in one of these is not let in
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,6 +30,7 @@ class Presence:
 
     Attributes:
         skipped, attributes, capabilities: JSON texts; the last two are None when no poll carried any yet.
+        address: where the poll came from.
     """
 
     engine_id: str
@@ -40,6 +46,12 @@ class Presence:
     skipped: str
     attributes: str | None
     capabilities: str | None = None
+    address: str | None = None
+
+    @property
+    def host_name(self) -> str | None:
+        """What the poller calls its host, when this poll says it."""
+        return None if self.attributes is None else json.loads(self.attributes).get("host_name")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,6 +60,9 @@ class EngineRecord:
 
     Attributes:
         version, version_at: from enrolment and reports, and when it was said.
+        secret_no: how many secrets it was given in its life; only the last one counts.
+        token_id, address: the enrolment token it joined with last, and from where.
+        two_hosts_since: when two hosts were first seen to poll as this engine.
         boots: the starts of its updater that polled lately.
         revision: counts the edits of group and channel.
     """
@@ -65,6 +80,10 @@ class EngineRecord:
     enrolled: datetime
     revoked: datetime | None
     presence: Presence | None
+    secret_no: int = 1
+    token_id: str | None = None
+    address: str | None = None
+    two_hosts_since: datetime | None = None
     boots: Boots = field(default_factory=Boots)
     revision: int = 0
 
@@ -78,6 +97,11 @@ class EngineRecord:
 _OTHERWISE = ("engine_id", "presence", "boots")
 _RECORD = tuple(name for name in EngineRecord.__dataclass_fields__ if name not in _OTHERWISE)
 PRESENCE_COLUMNS = tuple(Presence.__dataclass_fields__)
+# What a host brings along that takes an engine's place.
+_REPLACED = (
+    *("platform", "host_name", "secret_hash", "state", "version", "version_at", "enrolled", "revoked"),
+    *("token_id", "address"),
+)
 
 
 def _query() -> Select[EngineRow, PresenceRow]:
@@ -137,9 +161,33 @@ def list_ids(session: Session, *, group: str) -> tuple[str, ...]:
     return tuple(session.scalars(query.order_by(EngineRow.id)))
 
 
-def list_revoked(session: Session) -> frozenset[str]:
-    """Ids of all revoked engines."""
-    return frozenset(session.scalars(select(EngineRow.id).where(EngineRow.state == REVOKED)))
+def list_not_enrolled(session: Session) -> dict[str, str]:
+    """State by engine id, of all engines that are not enrolled."""
+    query = select(EngineRow.id, EngineRow.state).where(EngineRow.state.in_((WAITING, *BARRED)))
+    return {row.id: row.state for row in session.execute(query)}
+
+
+def states_of(session: Session, engine_ids: Sequence[str]) -> dict[str, str]:
+    """State by engine id, of those that exist."""
+    query = select(EngineRow.id, EngineRow.state).where(EngineRow.id.in_(engine_ids))
+    return {row.id: row.state for row in session.execute(query)}
+
+
+def list_secret_numbers(session: Session) -> dict[str, int]:
+    """``secret_no`` by engine id, of the engines that were given more than one secret."""
+    query = select(EngineRow.id, EngineRow.secret_no).where(EngineRow.secret_no > 1)
+    return {row.id: row.secret_no for row in session.execute(query)}
+
+
+def list_waiting(session: Session, *, enrolled_before: datetime, limit: int) -> tuple[str, ...]:
+    """Ids of at most *limit* engines that wait for approval since before that time."""
+    query = (
+        select(EngineRow.id)
+        .where(EngineRow.state == WAITING, EngineRow.enrolled < enrolled_before)
+        .order_by(EngineRow.id)
+        .limit(limit)
+    )
+    return tuple(session.scalars(query))
 
 
 def list_channels(session: Session, *, default: str) -> dict[str, str]:
@@ -148,12 +196,42 @@ def list_channels(session: Session, *, default: str) -> dict[str, str]:
     return {row.id: row.channel for row in session.execute(query)}
 
 
-def revoke_engine(session: Session, engine_id: str, *, now: datetime) -> bool:
-    """Enrolled becomes revoked; false when it was not enrolled any more."""
+def move_engine(session: Session, engine_id: str, *, before: str, after: str, now: datetime) -> bool:
+    """From state *before* to *after*; false when it was not in *before* any more."""
     statement = (
         update(EngineRow)
-        .where(EngineRow.id == engine_id, EngineRow.state == ENROLLED)
-        .values(state=REVOKED, revoked=now)
+        .where(EngineRow.id == engine_id, EngineRow.state == before)
+        .values(state=after, revoked=now if after == REVOKED else None)
+    )
+    return changed_rows(session, statement) == 1
+
+
+def replace_identity(session: Session, record: EngineRecord, *, before: EngineRecord) -> bool:
+    """Give the engine the secret, state and facts of *record*; false when another was faster.
+
+    Its id, group, channel and history stay. What two hosts on the old identity left is forgotten.
+    """
+    values = {name: getattr(record, name) for name in _REPLACED}
+    statement = (
+        update(EngineRow)
+        .where(EngineRow.id == before.engine_id, EngineRow.secret_no == before.secret_no)
+        .values(**values, secret_no=before.secret_no + 1, two_hosts_since=None)
+    )
+    if changed_rows(session, statement) != 1:
+        return False
+    forgotten = update(PresenceRow).where(PresenceRow.engine_id == before.engine_id)
+    session.execute(
+        forgotten.values(boots=json.dumps(Boots().to_dict())).execution_options(synchronize_session=False)
+    )
+    return True
+
+
+def note_two_hosts(session: Session, engine_id: str, *, now: datetime) -> bool:
+    """Write down that two hosts poll as this engine; false when that is known already."""
+    statement = (
+        update(EngineRow)
+        .where(EngineRow.id == engine_id, EngineRow.two_hosts_since.is_(None))
+        .values(two_hosts_since=now)
     )
     return changed_rows(session, statement) == 1
 

@@ -11,7 +11,7 @@ from datetime import datetime
 from sqlalchemy import ForeignKey, Index, MetaData, String, UniqueConstraint
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
-from engineshed_server.db.types import HASH_CHARS, ID_CHARS, BigId, LongText, UtcDateTime
+from engineshed_server.db.types import ADDRESS_CHARS, HASH_CHARS, ID_CHARS, BigId, LongText, UtcDateTime
 
 NAMING = {
     "ix": "ix_%(table_name)s_%(column_0_N_name)s",
@@ -129,8 +129,11 @@ class NotesRow(Base):
 
 
 class EngineRow(Base):
-    """An enrolled engine; ``state`` is ``enrolled`` or ``revoked``. ``channel`` is the portal's word.
+    """An engine; ``state`` is ``waiting``, ``enrolled``, ``rejected`` or ``revoked``.
 
+    ``channel`` is the portal's word. ``secret_no`` counts the secrets it was ever given: access tokens name
+    the one they were bought with. ``token_id`` and ``address``: how and from where it joined last.
+    ``two_hosts_since``: when two hosts were first seen to poll as it.
     ``revision`` counts the edits of group and channel.
     """
 
@@ -143,12 +146,16 @@ class EngineRow(Base):
     channel: Mapped[str] = mapped_column(String(64))
     host_name: Mapped[str] = mapped_column(String(200))
     secret_hash: Mapped[str] = mapped_column(String(HASH_CHARS))
-    state: Mapped[str] = mapped_column(String(16))
+    secret_no: Mapped[int] = mapped_column(server_default="1")
+    state: Mapped[str] = mapped_column(String(16), index=True)
     version: Mapped[str | None] = mapped_column(String(64))
     version_at: Mapped[datetime] = mapped_column(UtcDateTime)
     enrolled: Mapped[datetime] = mapped_column(UtcDateTime)
     revoked: Mapped[datetime | None] = mapped_column(UtcDateTime)
     revision: Mapped[int] = mapped_column(default=0, server_default="0")
+    token_id: Mapped[str | None] = mapped_column(String(ID_CHARS))
+    address: Mapped[str | None] = mapped_column(String(ADDRESS_CHARS))
+    two_hosts_since: Mapped[datetime | None] = mapped_column(UtcDateTime)
 
 
 class PresenceRow(Base):
@@ -171,21 +178,32 @@ class PresenceRow(Base):
     boot: Mapped[str] = mapped_column(String(64))
     boots: Mapped[str] = mapped_column(LongText)
     skipped: Mapped[str] = mapped_column(LongText)
+    address: Mapped[str | None] = mapped_column(String(ADDRESS_CHARS))
     attributes: Mapped[str | None] = mapped_column(LongText)
     capabilities: Mapped[str | None] = mapped_column(LongText)
 
 
 class EnrolTokenRow(Base):
-    """A token with which engines join; only its hash is here."""
+    """A token with which engines join; only its hash is here.
+
+    ``networks`` holds address ranges with spaces between; ``replaces`` the engine whose place a host takes.
+    """
 
     __tablename__ = "enrol_tokens"
 
     id: Mapped[str] = mapped_column(String(ID_CHARS), primary_key=True)
     token_hash: Mapped[str] = mapped_column(String(HASH_CHARS), unique=True)
+    name: Mapped[str] = mapped_column(String(200), server_default="")
     group: Mapped[str] = mapped_column("group_name", String(64))
+    product: Mapped[str | None] = mapped_column(String(64))
+    networks: Mapped[str] = mapped_column(String(1000), server_default="")
+    needs_approval: Mapped[bool] = mapped_column(server_default="0")
+    replaces: Mapped[str | None] = mapped_column(String(ID_CHARS))
+    uses: Mapped[int | None] = mapped_column()
     uses_left: Mapped[int] = mapped_column()
     expires: Mapped[datetime] = mapped_column(UtcDateTime)
     created: Mapped[datetime] = mapped_column(UtcDateTime)
+    revoked: Mapped[datetime | None] = mapped_column(UtcDateTime)
 
 
 class ApiTokenRow(Base):

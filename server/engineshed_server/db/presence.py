@@ -21,8 +21,10 @@ Values = dict[str, object]
 _TABLE = PresenceRow.__table__
 
 
-def write_presences(session: Session, presences: Sequence[Presence]) -> None:
+def write_presences(session: Session, presences: Sequence[Presence]) -> tuple[str, ...]:
     """Write what engines last said, one word each; an older one never replaces a newer one.
+
+    Returns the ids of those of which it shows that two hosts poll as one engine.
 
     ``attributes`` or ``capabilities`` None leave the stored ones: they are sent only when they changed. Of
     two processes that write one engine at once the later forgets a nonce of the earlier; the next polls
@@ -44,13 +46,14 @@ def write_presences(session: Session, presences: Sequence[Presence]) -> None:
             continue
         values: Values = {name: getattr(presence, name) for name in PRESENCE_COLUMNS}
         if presence.engine_id in boots:
-            values["boots"] = boots[presence.engine_id]
+            values["boots"] = json.dumps(boots[presence.engine_id].to_dict())
         for seldom in ("attributes", "capabilities"):
             if values[seldom] is None:
                 del values[seldom]
         changed.setdefault(frozenset(values), []).append(values)
     for rows in changed.values():
         _replace(session, rows)
+    return tuple(engine_id for engine_id, starts in boots.items() if starts.two_hosts)
 
 
 def _add(session: Session, presences: Sequence[Presence]) -> None:
@@ -60,25 +63,26 @@ def _add(session: Session, presences: Sequence[Presence]) -> None:
     rows: list[Values] = []
     for presence in presences:
         if presence.engine_id in enrolled:
-            boots = Boots().after(presence.boot, now=presence.seen)
             values: Values = {name: getattr(presence, name) for name in PRESENCE_COLUMNS}
-            rows.append({**values, "boots": json.dumps(boots.to_dict())})
+            rows.append({**values, "boots": json.dumps(_after(Boots(), presence).to_dict())})
     if rows:
         session.execute(insert(PresenceRow), rows)
 
 
-def _boots_after(session: Session, presences: Sequence[Presence]) -> Mapping[str, str]:
-    """The column ``boots`` of engines whose updater has been started anew, or that two hosts poll for."""
+def _boots_after(session: Session, presences: Sequence[Presence]) -> Mapping[str, Boots]:
+    """The starts of updaters of which another polls than before: started anew, or on another host."""
     columns = (PresenceRow.engine_id, PresenceRow.boots, PresenceRow.seen)
     ids = [presence.engine_id for presence in presences]
     found = session.execute(select(*columns).where(PresenceRow.engine_id.in_(ids)))
     before = {row.engine_id: Boots.from_dict(json.loads(row.boots)).polled(row.seen) for row in found}
-    return {
-        presence.engine_id: json.dumps(
-            before[presence.engine_id].after(presence.boot, now=presence.seen).to_dict()
-        )
-        for presence in presences
-    }
+    return {presence.engine_id: _after(before[presence.engine_id], presence) for presence in presences}
+
+
+def _after(before: Boots, presence: Presence) -> Boots:
+    """The starts of an engine's updater once *presence* has come."""
+    return before.after(
+        presence.boot, now=presence.seen, host_name=presence.host_name, address=presence.address
+    )
 
 
 def _replace(session: Session, rows: Sequence[Values]) -> None:

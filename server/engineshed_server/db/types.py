@@ -10,6 +10,7 @@ from sqlalchemy.types import TypeDecorator, TypeEngine
 
 ID_CHARS = 24  # "eng_" and 20 characters
 HASH_CHARS = 64
+ADDRESS_CHARS = 64  # an IPv6 address with its scope
 
 # SQLite counts up by itself only in a column that is exactly INTEGER PRIMARY KEY.
 BigId = BigInteger().with_variant(Integer, "sqlite")

@@ -16,7 +16,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from engineshed_packages.jsontext import Fields, Json
+from engineshed_packages.jsontext import Fields, Json, without_absent
 from engineshed_packages.times import format_time
 
 REMEMBERED = timedelta(hours=1)
@@ -25,11 +25,17 @@ MAX_BOOTS = 64  # of one machine image, as many hosts as may have been made; wha
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Boot:
-    """One start of an updater: its nonce, and when it polled first and last."""
+    """One start of an updater: its nonce, when it polled first and last, and on which host that was.
+
+    Attributes:
+        host_name: as it called its host at first, None when it did not. address: of its first poll.
+    """
 
     nonce: str
     first: datetime
     last: datetime
+    host_name: str | None = None
+    address: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,17 +57,30 @@ class Boots:
             return False
         return self.recent[-1].last - self.crossed < REMEMBERED
 
-    def after(self, nonce: str, *, now: datetime) -> Boots:
-        """What is known once *nonce* has polled at *now*."""
+    def after(
+        self, nonce: str, *, now: datetime, host_name: str | None = None, address: str | None = None
+    ) -> Boots:
+        """What is known once *nonce* has polled at *now*; the host is the one it named first."""
         others = tuple(boot for boot in self.recent if boot.nonce != nonce and now - boot.last < REMEMBERED)
-        known = next((boot for boot in self.recent if boot.nonce == nonce), None)
-        first = now if known is None else known.first
+        new = Boot(nonce=nonce, first=now, last=now, host_name=host_name, address=address)
+        known = next((boot for boot in self.recent if boot.nonce == nonce), new)
         # The other was there before this one, and came back between this one's polls.
-        crosses = any(boot.first < first < boot.last for boot in others)
+        crosses = any(boot.first < known.first < boot.last for boot in others)
         return Boots(
-            recent=(*others[1 - MAX_BOOTS :], Boot(nonce=nonce, first=first, last=now)),
+            recent=(*others[1 - MAX_BOOTS :], replace(known, last=now)),
             crossed=now if crosses else self.crossed,
         )
+
+    def hosts(self) -> tuple[Boot, ...]:
+        """The hosts that polled, as far as name and address tell them apart; who polled last stands last.
+
+        Of one host's starts the last one stands for all. Copies of a machine behind one address look alike.
+        """
+        found: dict[tuple[str | None, str | None], Boot] = {}
+        for boot in self.recent:
+            before = found.pop((boot.host_name, boot.address), boot)
+            found[(boot.host_name, boot.address)] = replace(boot, first=min(before.first, boot.first))
+        return tuple(found.values())
 
     def polled(self, seen: datetime) -> Boots:
         """The same, when the start that polled last did so again until *seen*."""
@@ -76,7 +95,13 @@ class Boots:
         recent = (Fields(item, "boot") for item in fields.objects("recent", max_items=MAX_BOOTS))
         return cls(
             recent=tuple(
-                Boot(nonce=one.text("nonce"), first=one.time("first"), last=one.time("last"))
+                Boot(
+                    nonce=one.text("nonce"),
+                    first=one.time("first"),
+                    last=one.time("last"),
+                    host_name=one.text_or_none("host_name"),
+                    address=one.text_or_none("address"),
+                )
                 for one in recent
             ),
             crossed=fields.time_or_none("crossed"),
@@ -85,7 +110,15 @@ class Boots:
     def to_dict(self) -> dict[str, Json]:
         """The JSON object; times in whole seconds."""
         recent: list[Json] = [
-            {"nonce": boot.nonce, "first": format_time(boot.first), "last": format_time(boot.last)}
+            without_absent(
+                {
+                    "nonce": boot.nonce,
+                    "first": format_time(boot.first),
+                    "last": format_time(boot.last),
+                    "host_name": boot.host_name,
+                    "address": boot.address,
+                }
+            )
             for boot in self.recent
         ]
         return {

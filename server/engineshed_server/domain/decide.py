@@ -25,6 +25,7 @@ OFFER = "offer"
 UP_TO_DATE = "up-to-date"
 NOTHING_FITS = "nothing-fits"
 NO_RELEASE = "no-release"
+WAITING = "waiting-for-approval"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,6 +36,7 @@ class EngineFacts:
         version: installed version, None when no engine is installed.
         channel: from the portal's own record of the engine, never from the poll.
         skipped: releases that failed, or were taken back, on this engine.
+        waits: an admin has not approved it yet: it is offered nothing, whatever fits.
     """
 
     product: str
@@ -42,6 +44,7 @@ class EngineFacts:
     version: Version | None
     channel: str
     skipped: tuple[Skipped, ...] = ()
+    waits: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,7 +77,8 @@ class Decision:
     """What an engine should do next.
 
     Attributes:
-        code: ``offer``, ``up-to-date``, ``nothing-fits``, ``no-release`` or ``emergency-stop``.
+        code: ``offer``, ``up-to-date``, ``nothing-fits``, ``no-release``, ``emergency-stop`` or
+            ``waiting-for-approval``.
         target: the package to install; None unless ``code`` is ``offer``.
         reasons: one for every candidate of the product, newest first.
     """
@@ -116,6 +120,9 @@ def _conclude(engine: EngineFacts, chosen: Target | None, *, reasons: tuple[Reas
     else:
         here, to = f"{engine.product} {engine.version.text}", " should become"
         newest, stays = " is the newest for this engine", " stays"
+    if engine.waits:
+        text = "the engine waits for approval by the portal's admin: until then it is offered nothing"
+        return Decision(code=WAITING, text=text, target=None, reasons=reasons)
     if chosen is not None:
         code, text = OFFER, f"{here}{to} {chosen.version.text}"
     elif not reasons:

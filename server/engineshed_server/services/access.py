@@ -1,6 +1,8 @@
 """Engines prove who they are: secret for access token, access token for each request.
 
-Revocation is asked from the process' memory at every request, whatever the token still says.
+Whether the engine may still come is asked from the process' memory at every request, whatever the token
+says. A token names the generation of the database it was issued at: a process whose memory is older looks
+again first, so that an engine that has just joined and must wait is not taken for one that need not.
 """
 
 from __future__ import annotations
@@ -9,47 +11,98 @@ from datetime import datetime
 
 from engineshed_packages.enrolment import TokenAnswer, TokenRequest
 from engineshed_server.db import engines
-from engineshed_server.errors import NotAuthenticated
+from engineshed_server.db import portal as portal_rows
+from engineshed_server.errors import NotAllowed, NotAuthenticated
 from engineshed_server.services.portal import Portal
 from engineshed_server.services.secret_texts import is_secret
 
 _NO_HASH = "0" * 64  # an unknown engine costs the same comparison as a known one with a wrong secret
 
 
-def _revoked(engine_id: str) -> NotAuthenticated:
-    return NotAuthenticated(
-        "engine-revoked",
-        f"engine {engine_id} is revoked on this portal: enrol it anew when that was no intention",
+def check_not_barred(engine_id: str, state: str) -> None:
+    """Let an engine pass that is enrolled or waits for approval.
+
+    Raises:
+        NotAuthenticated: ``engine-revoked`` or ``engine-rejected``.
+    """
+    if state == engines.REVOKED:
+        raise NotAuthenticated(
+            "engine-revoked",
+            f"engine {engine_id} is revoked on this portal: enrol it anew when that was no intention",
+        )
+    if state == engines.REJECTED:
+        raise NotAuthenticated(
+            "engine-rejected",
+            f"engine {engine_id} was not approved on this portal: ask its admin, who can still approve it",
+        )
+
+
+def refuse_waiting(engine_id: str) -> NotAllowed:
+    """The error for an engine that asks for more than it is given before it is approved."""
+    return NotAllowed(
+        "engine-waiting",
+        f"engine {engine_id} waits for approval by the portal's admin: until then it is given nothing",
     )
 
 
 def issue(portal: Portal, request: TokenRequest, *, now: datetime) -> TokenAnswer:
-    """Give an engine an access token for its secret.
+    """Give an engine an access token for its secret; one that waits for approval may poll with it.
 
     Raises:
-        NotAuthenticated: ``engine-secret-wrong`` (also for an engine nobody knows) or ``engine-revoked``.
+        NotAuthenticated: ``engine-secret-wrong`` (also for an engine nobody knows), ``engine-revoked`` or
+            ``engine-rejected``.
     """
     with portal.database.read() as session:
         engine = engines.find_engine(session, request.engine)
+        generation = portal_rows.get_generation(session)
     right = is_secret(request.secret, _NO_HASH if engine is None else engine.secret_hash)
     if engine is None or not right:
         raise NotAuthenticated(
-            "engine-secret-wrong", f"engine {request.engine} is unknown or its secret is wrong"
+            "engine-secret-wrong",
+            f"engine {request.engine} is unknown or its secret is wrong: after a re-enrolment only the "
+            "host that joined last has the right one",
         )
-    if engine.state != engines.ENROLLED:
-        raise _revoked(engine.engine_id)
+    check_not_barred(engine.engine_id, engine.state)
     lifetime_s = portal.settings.access_token_s
-    token = portal.access.issue(engine.engine_id, lifetime_s=lifetime_s, now=now)
+    token = portal.access.issue(
+        engine.engine_id,
+        lifetime_s=lifetime_s,
+        now=now,
+        secret_no=engine.secret_no,
+        generation=generation,
+    )
     return TokenAnswer(access_token=token, expires_s=lifetime_s)
 
 
 def verify_engine(portal: Portal, token: str, *, now: datetime) -> str:
-    """The id of the engine that *token* was issued to; no SQL.
+    """The id of the engine that *token* was issued to, approved or not; no SQL.
 
     Raises:
-        NotAuthenticated: codes of ``AccessTokens.verify`` and ``engine-revoked``.
+        NotAuthenticated: codes of ``AccessTokens.verify``, ``engine-revoked``, ``engine-rejected`` and
+            ``engine-replaced``.
+        TryLater: this process does not know the engine yet, and the database is away.
     """
     access = portal.access.verify(token, now=now)
-    if access.engine_id in portal.snapshot.current().revoked:
-        raise _revoked(access.engine_id)
+    if access.generation > portal.snapshot.current().generation:
+        portal.snapshot.refresh()
+    snapshot = portal.snapshot.current()
+    check_not_barred(access.engine_id, snapshot.state_of(access.engine_id))
+    if access.secret_no < snapshot.secret_numbers.get(access.engine_id, 1):
+        raise NotAuthenticated(
+            "engine-replaced",
+            f"another host has joined in the place of engine {access.engine_id}: enrol this one anew",
+        )
     return access.engine_id
+
+
+def verify_approved_engine(portal: Portal, token: str, *, now: datetime) -> str:
+    """The id of the engine that *token* was issued to, when it does not wait for approval; no SQL.
+
+    Raises:
+        NotAuthenticated, TryLater: as ``verify_engine``.
+        NotAllowed: code ``engine-waiting``.
+    """
+    engine_id = verify_engine(portal, token, now=now)
+    if portal.snapshot.current().state_of(engine_id) == engines.WAITING:
+        raise refuse_waiting(engine_id)
+    return engine_id

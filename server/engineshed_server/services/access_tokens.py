@@ -36,10 +36,18 @@ _CLAIMS = ("iss", "aud", "sub", "iat", "exp")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Access:
-    """A token whose signature and claims were found right; ``expires`` is its ``exp``."""
+    """A token whose signature and claims were found right.
+
+    Attributes:
+        expires: its ``exp``.
+        secret_no: which of the engine's secrets it was bought with.
+        generation: of the database when it was issued; a memory older than that does not know the engine.
+    """
 
     engine_id: str
     expires: datetime
+    secret_no: int = 1
+    generation: int = 0
 
 
 def _refused(message: str) -> NotAuthenticated:
@@ -71,7 +79,9 @@ class AccessTokens:
         self._remembered: OrderedDict[str, Access] = OrderedDict()
         self._lock = threading.Lock()
 
-    def issue(self, engine_id: str, *, lifetime_s: int, now: datetime) -> str:
+    def issue(
+        self, engine_id: str, *, lifetime_s: int, now: datetime, secret_no: int = 1, generation: int = 0
+    ) -> str:
         """A new token for *engine_id*, good for *lifetime_s* seconds from *now*."""
         issued = int(now.timestamp())
         claims = {
@@ -80,6 +90,8 @@ class AccessTokens:
             "sub": engine_id,
             "iat": issued,
             "exp": issued + min(lifetime_s, MAX_LIFETIME_S),
+            "sec": secret_no,
+            "gen": generation,
         }
         return jwt.encode(claims, self._key, algorithm=ALGORITHM, headers={"typ": TYPE})
 
@@ -140,7 +152,13 @@ class AccessTokens:
             engine_id = check_id("eng", claims["sub"])
         except ProtocolRefused as err:
             raise _refused("its subject is no engine") from err
-        return Access(engine_id=engine_id, expires=_moment(expires))
+        # Tokens of the version before this one name neither; they bought theirs with the first secret.
+        secret_no, generation = claims.get("sec", 1), claims.get("gen", 0)
+        if type(secret_no) is not int or type(generation) is not int:
+            raise _refused("its numbers are no whole numbers")
+        return Access(
+            engine_id=engine_id, expires=_moment(expires), secret_no=secret_no, generation=generation
+        )
 
     def _recall(self, token: str) -> Access | None:
         with self._lock:

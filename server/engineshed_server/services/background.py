@@ -1,4 +1,5 @@
-"""The threads of a serving process: one watches the generation, one writes heartbeats, one takes uploads in.
+"""The threads of a serving process: watching the generation, writing heartbeats, taking uploads in, and
+forgetting.
 
 They are apart because writing may wait for another writer, and a revocation must not wait with it; and
 because a large bundle takes minutes.
@@ -14,6 +15,7 @@ from datetime import UTC, datetime
 from functools import partial
 
 from engineshed_server.errors import ServerError
+from engineshed_server.services.approval import reject_forgotten
 from engineshed_server.services.portal import Portal
 from engineshed_server.services.uploads.ingesting import ingest_next
 from engineshed_server.services.uploads.sweeping import sweep
@@ -22,6 +24,7 @@ WATCH_EVERY_S = 0.5  # two looks a second: a change is in force everywhere withi
 FLUSH_EVERY_S = 1.0
 LOOK_EVERY_S = 2.0  # for uploads that another process left; those of this one ring
 SWEEP_EVERY_S = 600.0
+FORGET_EVERY_S = 60.0
 JOIN_S = 20.0  # longer than a writer waits for SQLite's lock
 
 logger = logging.getLogger(__name__)
@@ -43,6 +46,7 @@ class Background:
             self._thread("generation-watch", self._watch, wait=partial(self._stopping.wait, WATCH_EVERY_S)),
             self._thread("presence-flush", self._flush, wait=partial(self._stopping.wait, FLUSH_EVERY_S)),
             self._thread("upload-ingest", self._ingest, wait=self._await_upload),
+            self._thread("forgetting", self._forget, wait=partial(self._stopping.wait, FORGET_EVERY_S)),
         ]
         for thread in self._threads:
             thread.start()
@@ -90,3 +94,6 @@ class Background:
         if time.monotonic() - self._swept_s >= SWEEP_EVERY_S:
             self._swept_s = time.monotonic()
             sweep(self._portal, now=datetime.now(UTC))
+
+    def _forget(self) -> None:
+        reject_forgotten(self._portal, now=datetime.now(UTC))

@@ -25,6 +25,7 @@ def find_facts(
         version=None if version is None else Version.parse(version),
         channel=engine.channel,
         skipped=_skipped(engine, told, candidates),
+        waits=engine.state == engines.WAITING,
     )
 
 

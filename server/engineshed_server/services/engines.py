@@ -22,6 +22,7 @@ from engineshed_server.services.portal import Portal
 MAX_LIMIT = 1000
 SHOWN_ATTEMPTS = 20
 SHOWN_ORDERS = 20
+STATES, WAITING = engines.STATES, engines.WAITING
 IDLE = "IDLE"  # the updater's state between two attempts, as polls name it
 
 
@@ -30,10 +31,12 @@ class EngineLine:
     """One engine in a list.
 
     Attributes:
-        state: ``enrolled`` or ``revoked``.
+        state: ``waiting``, ``enrolled``, ``rejected`` or ``revoked``.
+        enrolled: when it joined, the last time. address: from where its last poll came, or it joined.
         version, updater_state: by the later of its last poll and its last report.
         seen: its last poll; with ``updater_state``, ``updater_version``, ``health`` None before the first.
         two_hosts: more than one host polls with this identity, as when a machine was copied.
+        two_hosts_since: when that was first seen of this identity.
     """
 
     engine_id: str
@@ -49,7 +52,9 @@ class EngineLine:
     updater_state: str | None
     updater_version: str | None
     health: str | None
+    address: str | None
     two_hosts: bool
+    two_hosts_since: datetime | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,16 +104,35 @@ class OrderLine:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class HostLine:
+    """A host that polled as an engine within an hour before its last poll.
+
+    Attributes:
+        host_name, address: as it said and as it was seen; None when that is not known.
+        first, last: its first and last poll in that time.
+    """
+
+    host_name: str | None
+    address: str | None
+    first: datetime
+    last: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class EngineDetail:
     """One engine with its last attempts and orders, newest first.
 
     Attributes:
         revision: counts the edits of group and channel.
+        token: id of the enrolment token it joined with last, None when that was long ago.
+        hosts: who polled as it lately; several where ``line.two_hosts``, unless they look alike.
         attributes: what its updater last said of the host, None before the first time.
     """
 
     line: EngineLine
     revision: int
+    token: str | None
+    hosts: tuple[HostLine, ...]
     attributes: Attributes | None
     attempts: tuple[AttemptLine, ...]
     orders: tuple[OrderLine, ...]
@@ -176,6 +200,11 @@ def show_engine(portal: Portal, engine_id: str) -> EngineDetail:
     return EngineDetail(
         line=_line(engine),
         revision=engine.revision,
+        token=engine.token_id,
+        hosts=tuple(
+            HostLine(host_name=boot.host_name, address=boot.address, first=boot.first, last=boot.last)
+            for boot in engine.boots.hosts()
+        ),
         # Written by us from an Attributes: its texts were checked when they came.
         attributes=None if said is None else Attributes(**json.loads(said)),
         attempts=tuple(_attempt(report) for report in attempts),
@@ -184,15 +213,18 @@ def show_engine(portal: Portal, engine_id: str) -> EngineDetail:
 
 
 def revoke_engine(portal: Portal, engine_id: str, *, actor: Actor, now: datetime) -> bool:
-    """Shut an engine out, in every process within one second; false when it already was.
+    """Shut an engine out, in every process within one second; false when it was revoked already.
 
     Raises:
         NotFound: code ``engine-unknown``.
     """
     with portal.database.write() as session:
-        if engines.find_engine(session, engine_id) is None:
+        engine = engines.lock_engine(session, engine_id)
+        if engine is None:
             raise engine_unknown(engine_id)
-        revoked = engines.revoke_engine(session, engine_id, now=now)
+        revoked = engine.state != engines.REVOKED and engines.move_engine(
+            session, engine_id, before=engine.state, after=engines.REVOKED, now=now
+        )
         if revoked:
             portal_rows.bump_generation(session)
             add_audit(
@@ -201,7 +233,7 @@ def revoke_engine(portal: Portal, engine_id: str, *, actor: Actor, now: datetime
                 subject=engine_id,
                 actor=actor,
                 now=now,
-                before={"state": engines.ENROLLED},
+                before={"state": engine.state},
                 after={"state": engines.REVOKED},
             )
     portal.snapshot.refresh()
@@ -229,7 +261,9 @@ def _line(engine: engines.EngineRecord) -> EngineLine:
         updater_state=_updater_state(engine),
         updater_version=None if seen is None else seen.updater_version,
         health=None if seen is None else seen.health,
+        address=engine.address if seen is None else seen.address,
         two_hosts=engine.boots.two_hosts,
+        two_hosts_since=engine.two_hosts_since,
     )
 
 

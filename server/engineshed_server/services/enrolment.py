@@ -1,211 +1,228 @@
-"""Joining: an admin makes a token, its one line is pasted on a host, the engine gets an identity.
+"""Joining: a host shows an admin's token and gets an identity, a new one or that of the engine it replaces.
 
-A token is consumed in one guarded UPDATE: of two hosts with the last use, one joins. Failed guesses are
-counted per address in the database, so that all processes count together, and cost growing waits. Only
-wrong answers wait: a good token joins at once from any address. Its 160 bits cannot be guessed, however
-often one tries; the waits are there to bound the load and the audit of one who tries all the same.
+A token is consumed in one guarded UPDATE: of two hosts with the last use, one joins. Its terms are looked
+at in the same transaction: expiry, product, address. Failed guesses are counted per address in the
+database, so that all processes count together, and cost growing waits. Only wrong answers wait: a good
+token joins at once from any address it is meant for. Its 160 bits cannot be guessed, however often one
+tries; the waits are there to bound the load and the audit of one who tries all the same.
 
 The address is that of the connection, or behind web servers that ``web.proxies`` names the one they tell.
 Behind others every host has the same address: who guesses there delays the wrong answers to all, and
-nobody's joining.
+nobody's joining; a token bound to address ranges must not be relied on there.
+
+Who takes an engine's place keeps its id, group, channel, orders and reports. The secret from before is dead
+with the commit; access tokens bought with it within one second, in every process.
 """
 
 from __future__ import annotations
 
-import re
-from dataclasses import dataclass
-from datetime import datetime, timedelta
+from dataclasses import dataclass, replace
+from datetime import datetime
 
-from engineshed_packages.enrolment import EnrolAnswer, EnrolLine, EnrolRequest
+from engineshed_packages.enrolment import EnrolAnswer, EnrolRequest
 from engineshed_packages.ids import new_id
 from engineshed_packages.target import DEFAULT_CHANNEL
-from engineshed_server.db import engines, tokens
-from engineshed_server.db.audit import add_audit
+from engineshed_server.db import engines
+from engineshed_server.db import enrol_tokens as rows
+from engineshed_server.db import portal as portal_rows
+from engineshed_server.db.audit import Details, add_audit
 from engineshed_server.db.database import Session
 from engineshed_server.domain.actors import Actor
-from engineshed_server.errors import NotAuthenticated, Refused, Throttled
+from engineshed_server.errors import NotAllowed, NotAuthenticated, ServerError, Throttled
+from engineshed_server.services.guesses import count_failure, source_of, wait_left_s
+from engineshed_server.services.networks import is_within
 from engineshed_server.services.portal import REPOSITORY, Portal
 from engineshed_server.services.racing import run_again_when_raced
 from engineshed_server.services.secret_texts import hash_secret, new_secret
 
-MAX_USES = 100_000
-MAX_EXPIRES_S = 366 * 86400
-FREE_FAILURES = 5  # a person who pastes badly is not punished
-MAX_WAIT_S = 900
-FORGET_AFTER = timedelta(hours=1)  # without a failure in between, the count starts anew
-_GROUP = re.compile(r"[a-z0-9](?:[a-z0-9._-]{0,62}[a-z0-9])?", re.ASCII)
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class EnrolToken:
-    """A token just made; ``line`` holds it and cannot be seen again."""
+class _Host:
+    """Who wants to join: what it says, from where, and the secret it will have."""
 
-    token_id: str
-    line: EnrolLine
-    group: str
-    uses: int
-    expires: datetime
+    request: EnrolRequest
+    address: str
+    secret: str
+    now: datetime
 
-    def __repr__(self) -> str:
-        return f"EnrolToken(token_id={self.token_id!r}, group={self.group!r})"
+    @property
+    def token_hash(self) -> str:
+        return hash_secret(self.request.token)
 
-
-def create_enrol_token(
-    portal: Portal, *, group: str, uses: int, expires_s: int, actor: Actor, now: datetime
-) -> EnrolToken:
-    """Make a token with which *uses* engines may join *group* within *expires_s* seconds.
-
-    Raises:
-        Refused: code ``enrol-token-terms``.
-    """
-    _check_terms(group, uses, expires_s=expires_s)
-    secret, token_id, expires = new_secret("join"), new_id("tok"), now + timedelta(seconds=expires_s)
-    record = tokens.EnrolTokenRecord(
-        token_id=token_id,
-        token_hash=hash_secret(secret),
-        group=group,
-        uses_left=uses,
-        expires=expires,
-        created=now,
-    )
-    with portal.database.write() as session:
-        tokens.add_enrol_token(session, record)
-        add_audit(
-            session,
-            "enrol-token-created",
-            subject=token_id,
-            actor=actor,
-            now=now,
-            details={"group": group, "uses": uses, "expires_s": expires_s},
-        )
-    line = EnrolLine(
-        portal=portal.settings.public_url,
-        token=secret,
-        order_key=portal.identity.order_key.fingerprint,
-        standby=portal.identity.standby_key.fingerprint,
-        ca=portal.identity.ca_fingerprint,
-    )
-    return EnrolToken(token_id=token_id, line=line, group=group, uses=uses, expires=expires)
-
-
-def _check_terms(group: str, uses: int, *, expires_s: int) -> None:
-    if not _GROUP.fullmatch(group):
-        raise Refused(
-            "enrol-token-terms", f"{group[:80]!r} names no group: expected a-z, 0-9 and inner . _ -"
-        )
-    if not 1 <= uses <= MAX_USES or not 1 <= expires_s <= MAX_EXPIRES_S:
-        raise Refused(
-            "enrol-token-terms",
-            f"found {uses} uses and {expires_s} seconds, expected 1 to {MAX_USES} uses "
-            f"and 1 to {MAX_EXPIRES_S} seconds",
-        )
+    @property
+    def actor(self) -> Actor:
+        return Actor("enrolment", address=self.address)
 
 
 def enrol(portal: Portal, request: EnrolRequest, *, address: str, now: datetime) -> EnrolAnswer:
     """Give the host at *address* an engine's identity for a valid token.
 
     Raises:
-        NotAuthenticated: ``enrol-token-unknown``, ``enrol-token-used`` or ``enrol-token-expired``.
-        Throttled: ``enrol-delayed``: the token is no good and too many before it were not, from this
-            address; which of the three above it is remains to be told after the wait.
+        NotAuthenticated: ``enrol-token-unknown``, ``enrol-token-used``, ``enrol-token-expired`` or
+            ``enrol-token-revoked``.
+        NotAllowed: ``enrol-token-product`` or ``enrol-token-address``: the token is not meant for this host.
+        Throttled: ``enrol-delayed``: the token is no good here and too many before it were not, from this
+            address; which of the above it is remains to be told after the wait.
     """
-    source = f"enrol:{address}"[:200]
-    _check_wait(portal, source, token_hash=hash_secret(request.token), now=now)
-    secret = new_secret("engine")
-    engine_id = run_again_when_raced(lambda: _join(portal, request, source=source, secret=secret, now=now))
-    if isinstance(engine_id, NotAuthenticated):
-        raise engine_id
+    host = _Host(request=request, address=address, secret=new_secret("engine"), now=now)
+    _check_wait(portal, host)
+    joined = run_again_when_raced(lambda: _join(portal, host))
+    if isinstance(joined, ServerError):
+        raise joined
+    portal.snapshot.refresh()  # who waits, or whom it replaced, counts here at once
     identity = portal.identity
     return EnrolAnswer(
         portal=identity.portal_id,
-        engine=engine_id,
-        secret=secret,
+        engine=joined.engine_id,
+        secret=host.secret,
         order_keys=(identity.order_key, identity.standby_key),
         portals=(portal.settings.public_url,),
         repository=REPOSITORY,
         poll_s=portal.settings.poll_s,
+        waiting=joined.state == engines.WAITING,
     )
 
 
-def _join(
-    portal: Portal, request: EnrolRequest, *, source: str, secret: str, now: datetime
-) -> str | NotAuthenticated:
-    """The new engine's id, or why there is none.
+def _join(portal: Portal, host: _Host) -> engines.EngineRecord | ServerError:
+    """The engine the host is from now on, or why it is none.
 
     The refusal is returned and not raised: raised in here it would roll back its own count.
     """
-    token_hash, engine_id = hash_secret(request.token), new_id("eng")
-    actor = Actor("enrolment", address=source.partition(":")[2])
     with portal.database.write() as session:
-        joined = tokens.consume_enrol_token(session, token_hash, now=now)
-        found = tokens.find_enrol_token(session, token_hash)
-        if joined and found is not None:
-            engine = _new_engine(request, engine_id, group=found.group, secret=secret, now=now)
-            engines.add_engine(session, engine)
-            details = {"token": found.token_id, "group": found.group, "host_name": request.host_name}
-            add_audit(session, "engine-enrolled", subject=engine_id, actor=actor, now=now, details=details)
-            return engine_id
-        _count_failure(session, source, now=now)
-        subject = "unknown token" if found is None else found.token_id
-        add_audit(session, "enrolment-failed", subject=subject, actor=actor, now=now)
-        return _why(found, now=now)
+        found = rows.find_enrol_token(session, host.token_hash)
+        against = _against(found, host)
+        if found is not None and against is None:
+            if rows.consume_enrol_token(session, host.token_hash, now=host.now):
+                return _take_in(session, found, host)
+            against = _used(found)  # by another host, since it was looked at
+        assert against is not None
+        count_failure(session, source_of("enrol", host.address), now=host.now)
+        add_audit(
+            session,
+            "enrolment-failed",
+            subject="unknown token" if found is None else found.token_id,
+            actor=host.actor,
+            now=host.now,
+            details={"code": against.code},
+        )
+        return against
 
 
-def _new_engine(
-    request: EnrolRequest, engine_id: str, *, group: str, secret: str, now: datetime
-) -> engines.EngineRecord:
+def _take_in(session: Session, token: rows.EnrolTokenRecord, host: _Host) -> engines.EngineRecord:
+    """Write the engine; the token's use has been taken."""
+    if token.replaces is not None:
+        return _replace(session, token, host)
+    engine = _new_engine(token, host)
+    engines.add_engine(session, engine)
+    if engine.state == engines.WAITING:
+        portal_rows.bump_generation(session)
+    add_audit(
+        session,
+        "engine-enrolled",
+        subject=engine.engine_id,
+        actor=host.actor,
+        now=host.now,
+        details={"token": token.token_id},
+        after=_facts(engine),
+    )
+    return engine
+
+
+def _replace(session: Session, token: rows.EnrolTokenRecord, host: _Host) -> engines.EngineRecord:
+    """Put the host in the place of the engine the token is bound to."""
+    assert token.replaces is not None
+    before = engines.lock_engine(session, token.replaces)
+    assert before is not None  # no engine is ever deleted
+    fresh = _new_engine(token, host)
+    engine = replace(fresh, engine_id=before.engine_id, group=before.group, channel=before.channel)
+    # Nobody was faster: the row is locked.
+    assert engines.replace_identity(session, engine, before=before)
+    portal_rows.bump_generation(session)
+    add_audit(
+        session,
+        "engine-replaced",
+        subject=engine.engine_id,
+        actor=host.actor,
+        now=host.now,
+        details={"token": token.token_id},
+        before=_facts(before),
+        after=_facts(engine),
+    )
+    return engine
+
+
+def _new_engine(token: rows.EnrolTokenRecord, host: _Host) -> engines.EngineRecord:
+    request = host.request
     return engines.EngineRecord(
-        engine_id=engine_id,
+        engine_id=new_id("eng"),
         product=request.product,
         platform=request.platform,
-        group=group,
+        group=token.group,
         channel=DEFAULT_CHANNEL,
         host_name=request.host_name[:200],
-        secret_hash=hash_secret(secret),
-        state=engines.ENROLLED,
+        secret_hash=hash_secret(host.secret),
+        state=engines.WAITING if token.needs_approval else engines.ENROLLED,
         version=None if request.version is None else request.version.text,
-        version_at=now,
-        enrolled=now,
+        version_at=host.now,
+        enrolled=host.now,
         revoked=None,
         presence=None,
+        token_id=token.token_id,
+        address=host.address[:64] or None,
     )
 
 
-def _why(found: tokens.EnrolTokenRecord | None, *, now: datetime) -> NotAuthenticated:
+def _facts(engine: engines.EngineRecord) -> Details:
+    return {
+        "state": engine.state,
+        "product": engine.product,
+        "platform": engine.platform,
+        "group": engine.group,
+        "host_name": engine.host_name,
+        "address": engine.address,
+        "version": engine.version,
+    }
+
+
+def _against(found: rows.EnrolTokenRecord | None, host: _Host) -> ServerError | None:
+    """What speaks against joining with the token, None when nothing does."""
     if found is None:
         return NotAuthenticated(
             "enrol-token-unknown", "the enrolment token is not one of this portal's: copy the line whole"
         )
-    if found.expires <= now:
-        return NotAuthenticated(
-            "enrol-token-expired", f"the enrolment token {found.token_id} has expired: make a new one"
+    name = f"the enrolment token {found.token_id}"
+    if found.revoked is not None:
+        return NotAuthenticated("enrol-token-revoked", f"{name} was revoked: ask the portal's admin")
+    if found.expires <= host.now:
+        return NotAuthenticated("enrol-token-expired", f"{name} has expired: make a new one")
+    if found.uses_left <= 0:
+        return _used(found)
+    if found.product is not None and found.product != host.request.product:
+        return NotAllowed(
+            "enrol-token-product", f"{name} is for {found.product}, this host has {host.request.product}"
         )
+    if found.networks and not is_within(host.address, found.networks):
+        return NotAllowed(
+            "enrol-token-address",
+            f"{name} may be used from {' or '.join(found.networks)}, this host comes from "
+            f"{host.address or 'an unknown address'}: make one for its network",
+        )
+    return None
+
+
+def _used(found: rows.EnrolTokenRecord) -> NotAuthenticated:
     return NotAuthenticated(
         "enrol-token-used", f"the enrolment token {found.token_id} has no use left: make a new one"
     )
 
 
-def _check_wait(portal: Portal, source: str, *, token_hash: str, now: datetime) -> None:
+def _check_wait(portal: Portal, host: _Host) -> None:
     with portal.database.read() as session:
-        throttle = tokens.find_throttle(session, source)
-        found = tokens.find_enrol_token(session, token_hash)
-    is_good = found is not None and found.uses_left > 0 and found.expires > now
-    if throttle is not None and throttle.wait_until > now and not is_good:
-        wait_s = int((throttle.wait_until - now).total_seconds()) + 1
+        wait_s = wait_left_s(session, source_of("enrol", host.address), now=host.now)
+        found = rows.find_enrol_token(session, host.token_hash)
+    if wait_s > 0 and _against(found, host) is not None:
         raise Throttled(
             "enrol-delayed",
             f"too many failed enrolments from this address: wait {wait_s} s",
             retry_after_s=wait_s,
         )
-
-
-def _count_failure(session: Session, source: str, *, now: datetime) -> None:
-    tokens.forget_throttles(session, before=now - FORGET_AFTER)
-    before = tokens.lock_throttle(session, source)
-    failures = 1 if before is None or before.failed < now - FORGET_AFTER else before.failures + 1
-    # 0, 0, 0, 0, 0, 1, 2, 4, … seconds: a script is slowed down, a person is not.
-    wait_s = 0 if failures <= FREE_FAILURES else min(2 ** min(failures - FREE_FAILURES - 1, 30), MAX_WAIT_S)
-    throttle = tokens.Throttle(
-        source=source, failures=failures, failed=now, wait_until=now + timedelta(seconds=wait_s)
-    )
-    tokens.write_throttle(session, throttle)

@@ -20,7 +20,8 @@ from engineshed_packages.protocol import Poll, PollAnswer
 from engineshed_server.db import engines, orders
 from engineshed_server.domain.decide import Decision, EngineFacts, decide
 from engineshed_server.domain.orders import ORDERED, decide_given, has_lapsed
-from engineshed_server.errors import NotAllowed
+from engineshed_server.errors import NotAllowed, NotAuthenticated
+from engineshed_server.services.access import check_not_barred
 from engineshed_server.services.engine_facts import find_facts
 from engineshed_server.services.engines import engine_unknown
 from engineshed_server.services.given_orders import (
@@ -37,14 +38,18 @@ ORDER_RESTS = "order-rests"
 MAX_TEXT_CHARS = 500
 
 
-def answer(portal: Portal, engine_id: str, *, poll: Poll, now: datetime) -> PollAnswer:
-    """Answer the poll of the engine whose token was verified.
+def answer(
+    portal: Portal, engine_id: str, *, poll: Poll, now: datetime, address: str | None = None
+) -> PollAnswer:
+    """Answer the poll of the engine whose token was verified; it came from *address*.
+
+    One that waits for approval is seen like any other, and told so.
 
     Raises:
         NotAllowed: code ``engine-mismatch``: the poll is another engine's.
         NotAuthenticated, Conflict, TryLater: as ``claim_order``, only when there is something new.
     """
-    quiet = answer_without_news(portal, engine_id, poll=poll, now=now)
+    quiet = answer_without_news(portal, engine_id, poll=poll, now=now, address=address)
     if quiet is not None:
         return quiet
     snapshot = portal.snapshot.current()
@@ -91,7 +96,9 @@ def _answer_given(
     return _say(portal, snapshot, code=decision.code, text=decision.text, now=now, envelope=envelope)
 
 
-def answer_without_news(portal: Portal, engine_id: str, *, poll: Poll, now: datetime) -> PollAnswer | None:
+def answer_without_news(
+    portal: Portal, engine_id: str, *, poll: Poll, now: datetime, address: str | None = None
+) -> PollAnswer | None:
     """Answer the poll from memory when there is nothing to do; None when there is: ``answer`` knows what.
 
     Raises:
@@ -99,11 +106,12 @@ def answer_without_news(portal: Portal, engine_id: str, *, poll: Poll, now: date
     """
     if poll.engine != engine_id:
         raise NotAllowed("engine-mismatch", f"the token is of engine {engine_id}, the poll of {poll.engine}")
-    portal.presence.note(poll, now=now)
+    portal.presence.note(poll, now=now, address=address)
     snapshot = portal.snapshot.current()
-    if engine_id in snapshot.ordered:
+    facts = _facts(snapshot, engine_id, poll=poll)
+    if engine_id in snapshot.ordered and not facts.waits:
         return None
-    decision = snapshot.decide(_facts(snapshot, engine_id, poll=poll), now=now)
+    decision = snapshot.decide(facts, now=now)
     if decision.target is not None:
         return None
     return _say(portal, snapshot, code=decision.code, text=decision.text, now=now)
@@ -116,6 +124,7 @@ def _facts(snapshot: Snapshot, engine_id: str, *, poll: Poll) -> EngineFacts:
         version=poll.version,
         channel=snapshot.channel_of(engine_id),
         skipped=poll.skipped,
+        waits=snapshot.state_of(engine_id) == engines.WAITING,
     )
 
 
@@ -136,7 +145,11 @@ def explain(portal: Portal, engine_id: str, *, now: datetime) -> Decision:
         facts = find_facts(session, engine, candidates)
         record = orders.find_open_order(session, engine_id)
     by_itself = decide(facts, candidates, stops=snapshot.stops, now=now)
-    if record is None or record.origin != orders.ADMIN:
+    try:
+        check_not_barred(engine_id, engine.state)
+    except NotAuthenticated as err:
+        return replace(by_itself, code=err.code, text=err.message, target=None)
+    if record is None or record.origin != orders.ADMIN or facts.waits:
         return by_itself
     given = given_of(record)
     at_work = engine.presence is not None and engine.presence.attempt is not None

@@ -102,7 +102,7 @@ def give_order(portal: Portal, engine_id: str, ask: Ask, *, actor: Actor, now: d
 
     Raises:
         NotFound: ``engine-unknown``, ``release-unknown``.
-        Conflict: ``engine-revoked``, ``engine-cannot``, or what speaks against the release: the codes of
+        Conflict: ``engine-revoked``, ``engine-waiting``, ``engine-cannot``, or what speaks against the release: the codes of
             ``domain.orders.find_package``.
         Refused: ``order-senseless``, ``version-unreadable``, ``reason-unreadable``.
     """
@@ -252,8 +252,12 @@ def _give(
 
 
 def _check_engine(engine: engines.EngineRecord, ask: Ask) -> None:
+    if engine.state == engines.WAITING:
+        raise Conflict(
+            "engine-waiting", f"engine {engine.engine_id} waits for approval: approve it, then order"
+        )
     if engine.state != engines.ENROLLED:
-        raise Conflict("engine-revoked", f"engine {engine.engine_id} is revoked: no order reaches it")
+        raise Conflict("engine-revoked", f"engine {engine.engine_id} is {engine.state}: no order reaches it")
     verb = INSTALL if ask.do == RETRY else ask.do
     known = engine.capabilities
     if known is not None and verb not in known:

@@ -25,6 +25,7 @@ from engineshed_server.db.audit import Details, add_audit
 from engineshed_server.db.database import Session
 from engineshed_server.domain.actors import Actor
 from engineshed_server.errors import Conflict, NotAuthenticated, Refused
+from engineshed_server.services.access import check_not_barred, refuse_waiting
 from engineshed_server.services.portal import Portal
 from engineshed_server.services.racing import run_again_when_raced
 
@@ -53,7 +54,8 @@ def claim_order(portal: Portal, poll: Poll, *, target: Target, now: datetime) ->
     """The order that lets the polling engine install *target*: the one that stands, or a new one.
 
     Raises:
-        NotAuthenticated: code ``engine-revoked`` or ``engine-unknown``.
+        NotAuthenticated: code ``engine-revoked``, ``engine-rejected`` or ``engine-unknown``.
+        NotAllowed: code ``engine-waiting``: it is not approved yet.
         Conflict: code ``engine-other-kind``: the poll names another product or platform than was enrolled.
         Refused: code ``seq-implausible``: the poll reports a ``seq`` this portal can hardly have given.
         TryLater: the database is away.
@@ -150,8 +152,9 @@ def check_engine(engine: engines.EngineRecord | None, poll: Poll) -> None:
     """
     if engine is None:
         raise NotAuthenticated("engine-unknown", f"engine {poll.engine} is not enrolled on this portal")
-    if engine.state != engines.ENROLLED:
-        raise NotAuthenticated("engine-revoked", f"engine {poll.engine} is revoked on this portal")
+    check_not_barred(poll.engine, engine.state)
+    if engine.state == engines.WAITING:
+        raise refuse_waiting(poll.engine)
     if (engine.product, engine.platform) != (poll.product, poll.platform):
         raise Conflict(
             "engine-other-kind",

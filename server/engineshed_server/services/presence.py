@@ -18,8 +18,10 @@ from functools import partial
 
 from engineshed_packages.protocol import Poll
 from engineshed_server.db import engines
-from engineshed_server.db.database import Database
+from engineshed_server.db.audit import add_audit
+from engineshed_server.db.database import Database, Session
 from engineshed_server.db.presence import write_presences
+from engineshed_server.domain.actors import Actor
 from engineshed_server.errors import ServerError
 from engineshed_server.services.racing import run_again_when_raced
 
@@ -41,8 +43,8 @@ class Presence:
         self._waiting: dict[str, engines.Presence] = {}
         self._lock = threading.Lock()
 
-    def note(self, poll: Poll, *, now: datetime) -> None:
-        """Take a heartbeat received at *now*; no SQL."""
+    def note(self, poll: Poll, *, now: datetime, address: str | None = None) -> None:
+        """Take a heartbeat received at *now* from *address*; no SQL."""
         attributes = (
             None if poll.attributes is None else json.dumps(poll.attributes.to_dict(), sort_keys=True)
         )
@@ -61,6 +63,7 @@ class Presence:
                 skipped=json.dumps([item.to_dict() for item in poll.skipped]),
                 attributes=attributes,
                 capabilities=json.dumps(poll.capabilities) if poll.capabilities else None,
+                address=address,
             )
         )
 
@@ -114,14 +117,32 @@ class Presence:
                 self._waiting[presence.engine_id] = presence
                 return
             newer, older = (presence, other) if presence.seen >= other.seen else (other, presence)
-            # These come only when they changed: the newer word without them keeps the older ones.
-            self._waiting[presence.engine_id] = replace(
-                newer,
-                attributes=newer.attributes or older.attributes,
-                capabilities=newer.capabilities or older.capabilities,
-            )
+            if newer.boot == older.boot:
+                # These come only when they changed: the newer word without them keeps the older ones. One
+                # of another boot may be of another host, that polls as the same engine.
+                newer = replace(
+                    newer,
+                    attributes=newer.attributes or older.attributes,
+                    capabilities=newer.capabilities or older.capabilities,
+                )
+            self._waiting[presence.engine_id] = newer
 
 
 def _write(database: Database, presences: Sequence[engines.Presence]) -> None:
+    by_engine = {presence.engine_id: presence for presence in presences}
     with database.write() as session:
-        write_presences(session, presences)
+        for engine_id in write_presences(session, presences):
+            _tell_two_hosts(session, by_engine[engine_id])
+
+
+def _tell_two_hosts(session: Session, presence: engines.Presence) -> None:
+    """One row in the audit, when this is seen of the engine for the first time."""
+    if engines.note_two_hosts(session, presence.engine_id, now=presence.seen):
+        add_audit(
+            session,
+            "engine-on-two-hosts",
+            subject=presence.engine_id,
+            actor=Actor(presence.engine_id, address=presence.address),
+            now=presence.seen,
+            details={"host_name": presence.host_name},
+        )

@@ -46,7 +46,9 @@ class Snapshot:
         metadata_expires: earliest expiry among the vendor's roles, None before the first bundle.
         candidates: by product; only packages whose bytes and metadata are public.
         files: packages and notes by download name; those that are arriving too.
-        revoked: ids of engines. channels: of those engines that do not follow the default.
+        not_enrolled: state by engine id, of those that wait for approval, were refused it or are revoked.
+        secret_numbers: by engine id, where more than one secret was given: older ones are dead.
+        channels: of those engines that do not follow the default.
         stops: the emergency stops that are on. ordered: engines for which an administrator's order is open.
         api_tokens: those that were not revoked, by hash.
         faults: stored rows that could not be read; what they protect is not offered, the rest is served.
@@ -57,7 +59,8 @@ class Snapshot:
     metadata_expires: datetime | None = None
     candidates: Mapping[str, tuple[Candidate, ...]] = field(default_factory=dict)
     files: Mapping[str, Target | NotesFile] = field(default_factory=dict)
-    revoked: frozenset[str] = frozenset()
+    not_enrolled: Mapping[str, str] = field(default_factory=dict)
+    secret_numbers: Mapping[str, int] = field(default_factory=dict)
     channels: Mapping[str, str] = field(default_factory=dict)
     stops: tuple[Stop, ...] = ()
     api_tokens: Mapping[str, ApiTokenRecord] = field(default_factory=dict)
@@ -86,6 +89,10 @@ class Snapshot:
         """All candidates of *product*."""
         return self.candidates.get(product, ())
 
+    def state_of(self, engine_id: str) -> str:
+        """The engine's state; one this picture does not know is enrolled."""
+        return self.not_enrolled.get(engine_id, engines.ENROLLED)
+
     def channel_of(self, engine_id: str) -> str:
         """The channel the engine follows."""
         return self.channels.get(engine_id, DEFAULT_CHANNEL)
@@ -104,7 +111,8 @@ def load_snapshot(database: Database, *, repository: str) -> Snapshot:
         floors = trust.list_floors(session)
         packages = releases.list_packages(session)
         notes = releases.list_notes(session)
-        revoked = engines.list_revoked(session)
+        not_enrolled = engines.list_not_enrolled(session)
+        secret_numbers = engines.list_secret_numbers(session)
         channels = engines.list_channels(session, default=DEFAULT_CHANNEL)
         on = stops.list_stops(session)
         tokens = api_tokens.list_good_api_tokens(session)
@@ -133,7 +141,8 @@ def load_snapshot(database: Database, *, repository: str) -> Snapshot:
         metadata_expires=expires,
         candidates=candidates,
         files=files,
-        revoked=revoked,
+        not_enrolled=not_enrolled,
+        secret_numbers=secret_numbers,
         channels=channels,
         stops=tuple(one.stop for one in on),
         api_tokens={token.token_hash: token for token in tokens},

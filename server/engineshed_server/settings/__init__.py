@@ -62,6 +62,7 @@ class Settings:
     json_bytes: int
     poll_s: int
     access_token_s: int
+    approval_s: int
     log_level: str
     lines: tuple[SettingLine, ...]
 
@@ -124,6 +125,7 @@ def _build(values: Mapping[str, Value], origins: Mapping[str, str]) -> Settings:
         json_bytes=int(values["limits.json_bytes"]),
         poll_s=int(values["engines.poll_s"]),
         access_token_s=int(values["engines.access_token_s"]),
+        approval_s=int(values["engines.approval_s"]),
         log_level=str(values["log.level"]),
         lines=tuple(_line(field, shown[field.name], origin=origins[field.name]) for field in FIELDS),
     )

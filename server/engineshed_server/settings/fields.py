@@ -221,5 +221,11 @@ FIELDS: tuple[Field, ...] = (
         check=_whole(60, 86400),
         about="seconds an engine's access token is good for",
     ),
+    Field(
+        name="engines.approval_s",
+        default=30 * 86400,
+        check=_whole(60, 366 * 86400),
+        about="seconds an engine waits for approval before it is rejected",
+    ),
     Field(name="log.level", default="info", check=_level, about="debug, info, warning or error"),
 )

@@ -11,12 +11,13 @@ from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
 from engineshed_packages.enrolment import EnrolAnswer, EnrolRequest, TokenAnswer, TokenRequest
-from engineshed_packages.protocol import Poll
+from engineshed_packages.protocol import Attributes, Poll
 from engineshed_packages.versions import Version
 from engineshed_server.app import create_app
 from engineshed_server.domain.actors import Actor
-from engineshed_server.services import api_tokens, enrolment
+from engineshed_server.services import api_tokens
 from engineshed_server.services.api_tokens import Scope
+from engineshed_server.services.enrol_tokens import EnrolTerms, create_enrol_token
 from engineshed_server.services.portal import Portal
 from engineshed_server.services.setup import initialise
 from engineshed_server.settings import Settings, load_settings
@@ -61,9 +62,7 @@ class PortalUnderTest:
 
     def enrol(self, version: str | None = "1.0.0") -> EnrolAnswer:
         """Joins an engine and gets its first access token, over HTTP."""
-        made = enrolment.create_enrol_token(
-            self.portal, group="default", uses=1, expires_s=600, actor=Actor("test"), now=datetime.now(UTC)
-        )
+        made = create_enrol_token(self.portal, EnrolTerms(), actor=Actor("test"), now=datetime.now(UTC))
         wanted = EnrolRequest(
             token=made.line.token,
             product=PRODUCT,
@@ -79,18 +78,21 @@ class PortalUnderTest:
         return answer
 
 
-def poll_of(engine: str, *, version: str = "1.0.0", seq: int = 0) -> Poll:
-    """What an idle engine's updater asks."""
+def poll_of(
+    engine: str, *, version: str = "1.0.0", seq: int = 0, boot: str = "boot-1", host_name: str | None = None
+) -> Poll:
+    """What an idle engine's updater asks; with *host_name* it tells about its host."""
     return Poll(
         engine=engine,
         product=PRODUCT,
         platform="linux-x86_64",
         version=Version.parse(version),
         state="IDLE",
-        boot="boot-1",
+        boot=boot,
         clock=datetime.now(UTC),
         updater_version="0.1.0",
         seq=seq,
+        attributes=None if host_name is None else Attributes(host_name=host_name),
     )
 
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -7,6 +8,7 @@ import pytest
 from engineshed_server.db import engines
 from engineshed_server.db.database import Database
 from engineshed_server.db.presence import write_presences
+from engineshed_server.domain.filters import EngineFilter
 from tests.server.db.rows import NOW, engine_record, presence_record
 
 LATER = NOW + timedelta(seconds=1)
@@ -93,11 +95,68 @@ def test_a_presence_that_comes_too_late_is_not_remembered_as_a_start(
     assert [boot.nonce for boot in found.boots.recent] == ["B"]
 
 
-def test_an_engine_is_revoked_once(database: Database, engine: engines.EngineRecord) -> None:
+def test_of_two_who_change_a_state_one_does(database: Database, engine: engines.EngineRecord) -> None:
     with database.write() as session:
-        assert engines.revoke_engine(session, engine.engine_id, now=NOW)
-        assert not engines.revoke_engine(session, engine.engine_id, now=LATER)
-        assert engines.list_revoked(session) == {engine.engine_id}
+        for expected in (True, False):
+            moved = engines.move_engine(
+                session, engine.engine_id, before=engines.ENROLLED, after=engines.REVOKED, now=NOW
+            )
+            assert moved is expected
+        assert engines.list_not_enrolled(session) == {engine.engine_id: engines.REVOKED}
+
+
+def test_engines_are_listed_by_state(database: Database, engine: engines.EngineRecord) -> None:
+    waiting = engine_record("two", state=engines.WAITING)
+    with database.write() as session:
+        engines.add_engine(session, waiting)
+        found = engines.list_engines(session, EngineFilter(state=engines.WAITING), limit=10, after=None)
+        assert found == (waiting,)
+        assert engines.list_not_enrolled(session) == {waiting.engine_id: engines.WAITING}
+
+
+def test_those_are_found_who_wait_too_long(database: Database) -> None:
+    with database.write() as session:
+        for name, enrolled in (("one", NOW), ("two", LATER)):
+            engines.add_engine(session, engine_record(name, state=engines.WAITING, enrolled=enrolled))
+        assert engines.list_waiting(session, enrolled_before=LATER, limit=9) == (
+            engine_record("one").engine_id,
+        )
+
+
+def test_an_identity_is_replaced_once(database: Database, engine: engines.EngineRecord) -> None:
+    new = engine_record(secret_hash="1" * 64, host_name="other", state=engines.WAITING, token_id="tok_1")
+    with database.write() as session:
+        assert engines.replace_identity(session, new, before=engine)
+        assert not engines.replace_identity(session, new, before=engine)
+        found = engines.find_engine(session, engine.engine_id)
+        assert engines.list_secret_numbers(session) == {engine.engine_id: 2}
+    assert found == replace(new, secret_no=2)
+
+
+def test_an_identity_that_is_replaced_forgets_the_hosts_that_shared_it(
+    database: Database, engine: engines.EngineRecord
+) -> None:
+    for second, boot in enumerate("ABAB"):
+        write(database, presence_record(seen=NOW + timedelta(seconds=second), boot=boot))
+    with database.write() as session:
+        assert engines.note_two_hosts(session, engine.engine_id, now=NOW)
+        assert not engines.note_two_hosts(session, engine.engine_id, now=LATER)
+        before = engines.find_engine(session, engine.engine_id)
+        assert before is not None
+        assert before.boots.two_hosts
+        assert engines.replace_identity(session, engine_record(), before=before)
+        found = engines.find_engine(session, engine.engine_id)
+    assert found is not None
+    assert (found.boots.two_hosts, found.two_hosts_since) == (False, None)
+
+
+def test_it_is_told_which_engines_two_hosts_share(database: Database, engine: engines.EngineRecord) -> None:
+    told = []
+    for second, boot in enumerate("ABABB"):
+        presence = presence_record(seen=NOW + timedelta(seconds=second), boot=boot, address=f"192.0.2.{boot}")
+        with database.write() as session:
+            told.append(write_presences(session, [presence]))
+    assert told == [(), (), (), (engine.engine_id,), ()]
 
 
 def test_a_version_reported_earlier_does_not_replace_a_later_one(

@@ -66,6 +66,6 @@ def test_each_part_sees_what_the_parts_before_changed(database: Database) -> Non
         within = database.within(session)
         assert states(within) == ["enrolled"]
         with within.write() as inner:
-            assert engines.revoke_engine(inner, ONE, now=NOW)
+            assert engines.move_engine(inner, ONE, before=engines.ENROLLED, after=engines.REVOKED, now=NOW)
         assert states(within) == ["revoked"]
         assert states(database) == ["enrolled"]

@@ -84,3 +84,36 @@ def test_hosts_are_told_apart_when_only_the_changes_between_them_are_written_dow
     for minute, nonce in ((6, "B"), (7, "A"), (8, "B")):
         known = known.after(nonce, now=START + timedelta(minutes=minute))
     assert known.two_hosts
+
+
+def polled(*polls: tuple[str, str | None, str | None]) -> Boots:
+    """What is known after polls of (nonce, host name, address), a minute apart."""
+    known = Boots()
+    for minute, (nonce, host_name, address) in enumerate(polls):
+        known = known.after(
+            nonce, now=START + timedelta(minutes=minute), host_name=host_name, address=address
+        )
+    return known
+
+
+def test_two_hosts_are_told_with_names_addresses_and_times() -> None:
+    one, two = ("A", "one", "192.0.2.1"), ("B", "two", "192.0.2.2")
+    known = polled(one, two, ("A", None, "192.0.2.1"), ("B", None, "192.0.2.2"))
+    found = [
+        (host.host_name, host.address, (host.first - START).seconds // 60, (host.last - START).seconds // 60)
+        for host in known.hosts()
+    ]
+    assert found == [("one", "192.0.2.1", 0, 2), ("two", "192.0.2.2", 1, 3)]
+    assert Boots.from_dict(known.to_dict()) == known
+
+
+def test_a_host_whose_updater_was_started_anew_is_one_host() -> None:
+    known = polled(("A", "one", "192.0.2.1"), ("B", "one", "192.0.2.1"))
+    (host,) = known.hosts()
+    assert (host.first, host.last) == (START, START + timedelta(minutes=1))
+
+
+def test_starts_written_before_hosts_were_are_read() -> None:
+    at = "2026-11-22T08:00:00Z"
+    (host,) = Boots.from_dict({"recent": [{"nonce": "A", "first": at, "last": at}], "crossed": None}).hosts()
+    assert (host.nonce, host.host_name, host.address) == ("A", None, None)

@@ -81,7 +81,7 @@ def test_a_process_starts_with_a_damaged_row_of_trust_and_readiness_names_it(hou
     good, text = metadata_check(other)
     assert (good, "timestamp_version" in text) == (False, True)
     engines.revoke_engine(other.portal, engine.engine, actor=Actor("test"), now=house.now)
-    assert engine.engine in other.portal.snapshot.current().revoked
+    assert engine.engine in other.portal.snapshot.current().not_enrolled
     other.portal.close()
 
 

@@ -39,7 +39,7 @@ def test_another_process_sees_a_revocation_at_its_next_look(house: House) -> Non
     engine, other = house.enrol(), house.reopen()
     engines.revoke_engine(house.portal, engine.engine, actor=Actor("test"), now=house.now)
     other.portal.snapshot.refresh()
-    assert engine.engine in other.portal.snapshot.current().revoked
+    assert engine.engine in other.portal.snapshot.current().not_enrolled
     other.portal.close()
 
 

@@ -4,13 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from engineshed_server.api.operators import audit, bundles, engines, orders, releases, stops, tokens, uploads
+from engineshed_server.api.operators import (
+    audit,
+    bundles,
+    engines,
+    enrol_tokens,
+    orders,
+    releases,
+    stops,
+    tokens,
+    uploads,
+)
 from engineshed_server.api.routes import Routes
 
 ROUTES: Sequence[Routes] = (
     audit.routes,
     bundles.routes,
     engines.routes,
+    enrol_tokens.routes,
     orders.routes,
     releases.routes,
     stops.routes,

@@ -6,18 +6,21 @@ from engineshed_server.api.answers import Page, Shown
 from engineshed_server.api.context import actor, now, portal
 from engineshed_server.api.routes import Routes
 from engineshed_server.api.schemas.engines import (
+    ChangedSchema,
     DecisionSchema,
     EngineChangeSchema,
     EngineDetailSchema,
     EngineQuery,
     EngineQuerySchema,
     EngineSchema,
+    Named,
+    NamedSchema,
 )
 from engineshed_server.domain.decide import Decision
 from engineshed_server.domain.filters import EngineFilter
 from engineshed_server.domain.revisions import Expected
-from engineshed_server.errors import NotFound
-from engineshed_server.services import engine_edits, engines, fleet
+from engineshed_server.errors import Conflict, NotFound, Refused
+from engineshed_server.services import approval, engine_edits, engines, fleet
 from engineshed_server.services.api_tokens import ADMINS, READERS
 from engineshed_server.services.engine_edits import EngineChange
 
@@ -62,6 +65,48 @@ def revoke_engine(engine_id: str) -> Shown:
 def explain_engine(engine_id: str) -> Decision:
     """Say what the engine's next poll would be answered, and why."""
     return fleet.explain(portal(), engine_id, now=now())
+
+
+@routes.post(
+    "/engines/approve",
+    needs=ADMINS,
+    answer=ChangedSchema,
+    body=NamedSchema,
+    refuses=(NotFound, Conflict, Refused),
+)
+def approve_engines(body: Named) -> Named:
+    """Let engines in that wait for approval: all of them, or none."""
+    return Named(engines=approval.approve_engines(portal(), body.engines, actor=actor(), now=now()))
+
+
+@routes.post(
+    "/engines/reject",
+    needs=ADMINS,
+    answer=ChangedSchema,
+    body=NamedSchema,
+    refuses=(NotFound, Conflict, Refused),
+)
+def reject_engines(body: Named) -> Named:
+    """Refuse engines that wait for approval: all of them, or none."""
+    return Named(engines=approval.reject_engines(portal(), body.engines, actor=actor(), now=now()))
+
+
+@routes.post(
+    "/engines/<name:engine_id>/approve", needs=ADMINS, answer=EngineDetailSchema, refuses=(NotFound, Conflict)
+)
+def approve_engine(engine_id: str) -> Shown:
+    """Let one engine in that waits for approval."""
+    approval.approve_engines(portal(), [engine_id], actor=actor(), now=now())
+    return _shown(engine_id)
+
+
+@routes.post(
+    "/engines/<name:engine_id>/reject", needs=ADMINS, answer=EngineDetailSchema, refuses=(NotFound, Conflict)
+)
+def reject_engine(engine_id: str) -> Shown:
+    """Refuse one engine that waits for approval."""
+    approval.reject_engines(portal(), [engine_id], actor=actor(), now=now())
+    return _shown(engine_id)
 
 
 def _shown(engine_id: str) -> Shown:

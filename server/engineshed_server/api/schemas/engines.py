@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from marshmallow import fields
+from marshmallow import fields, validate
 
 from engineshed_packages.target_names import CHANNEL_PATTERN
 from engineshed_server.api.schemas.base import AnswerSchema, Moment, RequestSchema, Text, Word
 from engineshed_server.api.schemas.paging import PageQuery, PageQuerySchema
 from engineshed_server.domain.groups import GROUP_PATTERN
+from engineshed_server.services.approval import MAX_AT_ONCE
 from engineshed_server.services.engine_edits import EngineChange
+from engineshed_server.services.engines import STATES
 
 
 class EngineSchema(AnswerSchema):
@@ -23,13 +25,28 @@ class EngineSchema(AnswerSchema):
     channel = fields.String()
     host_name = fields.String()
     version = fields.String(allow_none=True)
-    state = fields.String(metadata={"description": "enrolled or revoked"})
+    state = fields.String(metadata={"description": "waiting, enrolled, rejected or revoked"})
     enrolled = Moment()
     seen = Moment(allow_none=True)
     updater_state = fields.String(allow_none=True)
     updater_version = fields.String(allow_none=True)
     health = fields.String(allow_none=True)
+    address = fields.String(
+        allow_none=True, metadata={"description": "where it polled from last, or joined from"}
+    )
     two_hosts = fields.Boolean(metadata={"description": "more than one host polls with this identity"})
+    two_hosts_since = Moment(
+        allow_none=True, metadata={"description": "first time that was seen of this identity"}
+    )
+
+
+class HostSchema(AnswerSchema):
+    """A host that polled as this engine within an hour before its last poll."""
+
+    host_name = fields.String(allow_none=True)
+    address = fields.String(allow_none=True)
+    first = Moment()
+    last = Moment()
 
 
 class AttributesSchema(AnswerSchema):
@@ -87,14 +104,39 @@ class OrderSchema(AnswerSchema):
 class EngineDetailSchema(EngineSchema):
     """One engine with its last attempts and orders, newest first."""
 
+    token = fields.String(
+        allow_none=True, metadata={"description": "id of the enrolment token it joined with last"}
+    )
+    hosts = fields.List(fields.Nested(HostSchema))
     attributes = fields.Nested(AttributesSchema, allow_none=True)
     attempts = fields.List(fields.Nested(AttemptSchema))
     orders = fields.List(fields.Nested(OrderSchema))
 
     def get_attribute(self, obj: object, attr: str, default: object) -> object:
         """What the list shows too stands in the detail's ``line``."""
-        own = attr in ("attributes", "attempts", "orders")
+        own = attr in ("token", "hosts", "attributes", "attempts", "orders")
         return super().get_attribute(obj, attr if own else f"line.{attr}", default)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Named:
+    """Engines by their ids."""
+
+    engines: tuple[str, ...]
+
+
+class NamedSchema(RequestSchema):
+    """Which engines are decided on."""
+
+    makes = Named
+
+    engines = fields.List(Text(most=64), required=True, validate=validate.Length(min=1, max=MAX_AT_ONCE))
+
+
+class ChangedSchema(AnswerSchema):
+    """Which engines are in another state than before."""
+
+    engines = fields.List(fields.String())
 
 
 class ReasonSchema(AnswerSchema):
@@ -130,7 +172,7 @@ class EngineQuerySchema(PageQuerySchema):
     makes = EngineQuery
 
     product = Text(most=64, load_default=None)
-    state = Text(most=16, load_default=None)
+    state = fields.String(load_default=None, validate=validate.OneOf(STATES))
     group = Text(most=64, load_default=None)
     channel = Text(most=64, load_default=None)
 

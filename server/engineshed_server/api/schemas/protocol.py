@@ -90,6 +90,7 @@ ENROL = _operation(
         portals={"type": "array", "items": _text(500)},
         repository=_text(64),
         poll_s=_whole(1),
+        waiting=FLAG,
     ),
     what="The identity of the new engine",
 )
