@@ -27,8 +27,14 @@ def find_throttle(session: Session, source: str) -> Throttle | None:
 
 
 def lock_throttle(session: Session, source: str) -> Throttle | None:
-    """The failed guesses of *source*, held until the transaction ends: no guess goes uncounted."""
-    return _throttle(session.get(ThrottleRow, source, with_for_update=True))
+    """The failed guesses of *source*, held until the transaction ends: no guess goes uncounted.
+
+    Looked for before it is locked: MariaDB locks the gap where a row would be, and of two sources that are
+    new at once each would wait for the other. Who adds a row second is told so by its key.
+    """
+    if session.get(ThrottleRow, source) is None:
+        return None
+    return _throttle(session.get(ThrottleRow, source, with_for_update=True, populate_existing=True))
 
 
 def _throttle(row: ThrottleRow | None) -> Throttle | None:

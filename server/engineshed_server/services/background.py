@@ -16,6 +16,7 @@ from functools import partial
 
 from engineshed_server.errors import ServerError
 from engineshed_server.services.approval import reject_forgotten
+from engineshed_server.services.guesses import forget_failures
 from engineshed_server.services.portal import Portal
 from engineshed_server.services.uploads.ingesting import ingest_next
 from engineshed_server.services.uploads.sweeping import sweep
@@ -96,4 +97,6 @@ class Background:
             sweep(self._portal, now=datetime.now(UTC))
 
     def _forget(self) -> None:
-        reject_forgotten(self._portal, now=datetime.now(UTC))
+        now = datetime.now(UTC)
+        reject_forgotten(self._portal, now=now)
+        forget_failures(self._portal.database, now=now)

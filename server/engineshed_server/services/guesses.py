@@ -1,7 +1,8 @@
 """Wrong answers of one source, counted in the database so that all processes count together.
 
 The first ones are free: a person who pastes badly is not punished. Then each costs a wait that doubles. An
-hour without any forgets them. An IPv6 host is counted by its /64: it has all of it to choose from.
+hour without any forgets them; their rows are removed now and then, apart from all guesses. An IPv6 host is
+counted by its /64: it has all of it to choose from.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 
 from engineshed_server.db import throttles
-from engineshed_server.db.database import Session
+from engineshed_server.db.database import Database, Session
 from engineshed_server.services.networks import counted_as
 
 FREE_FAILURES = 5
@@ -33,7 +34,6 @@ def wait_left_s(session: Session, source: str, *, now: datetime) -> int:
 
 def count_failure(session: Session, source: str, *, now: datetime) -> None:
     """Count a wrong answer of *source*."""
-    throttles.forget_throttles(session, before=now - FORGET_AFTER)
     before = throttles.lock_throttle(session, source)
     failures = 1 if before is None or before.failed < now - FORGET_AFTER else before.failures + 1
     # 0, 0, 0, 0, 0, 1, 2, 4, … seconds: a script is slowed down, a person is not.
@@ -42,3 +42,9 @@ def count_failure(session: Session, source: str, *, now: datetime) -> None:
         source=source, failures=failures, failed=now, wait_until=now + timedelta(seconds=wait_s)
     )
     throttles.write_throttle(session, throttle)
+
+
+def forget_failures(database: Database, *, now: datetime) -> None:
+    """Remove what does not count any more: the table does not grow for ever."""
+    with database.write() as session:
+        throttles.forget_throttles(session, before=now - FORGET_AFTER)

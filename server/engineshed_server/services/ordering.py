@@ -102,8 +102,8 @@ def give_order(portal: Portal, engine_id: str, ask: Ask, *, actor: Actor, now: d
 
     Raises:
         NotFound: ``engine-unknown``, ``release-unknown``.
-        Conflict: ``engine-revoked``, ``engine-waiting``, ``engine-cannot``, or what speaks against the release: the codes of
-            ``domain.orders.find_package``.
+        Conflict: ``engine-revoked``, ``engine-waiting``, ``engine-cannot``, or what speaks against the
+            release: the codes of ``domain.orders.find_package``.
         Refused: ``order-senseless``, ``version-unreadable``, ``reason-unreadable``.
     """
     (answered,) = give_orders(portal, [engine_id], ask, actor=actor, now=now)
