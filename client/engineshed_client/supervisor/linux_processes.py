@@ -3,6 +3,9 @@
 A process number is reused, so an identity is pid, start time (clock ticks since boot) and the boot it
 counts from: ``4711:88231:3f1c09aa``. A zombie is not a process any more: nothing of it runs.
 
+Where the host is a container, its boot is told by the unit (``BOOT_ENV``), because below the unit's sandbox
+the kernel tells that of the machine, and a container that was restarted is known by its first process.
+
 Processes of other users show what the caller may read of them; the updater usually runs as root or as
 the engine's own user. The ties are explained in ``ties``.
 """
@@ -10,6 +13,7 @@ the engine's own user. The ties are explained in ``ties``.
 from __future__ import annotations
 
 import os
+import re
 import signal
 import sys
 from collections.abc import Iterator
@@ -20,6 +24,9 @@ from engineshed_client.supervisor.ties import MARKER, Engine, Request, Tie, Tied
 
 _PROC = Path("/proc")
 _BOOT_ID = _PROC / "sys/kernel/random/boot_id"
+BOOT_ENV = "ENGINESHED_BOOT_ID"
+_BOOT = re.compile(r"[0-9a-f]{32}", re.ASCII)
+_FIRST = 1
 _DEAD = (b"Z", b"X", b"x")
 _DELETED = " (deleted)"
 _GONE = (FileNotFoundError, ProcessLookupError, PermissionError)
@@ -61,8 +68,13 @@ def identify(pid: int) -> str | None:
 
 
 def is_of_another_boot(identity: str) -> bool:
-    """True when *identity* was taken before the host was started the last time."""
-    return not identity.endswith(f":{_boot()}")
+    """True when *identity* was taken before the host, or the container, was started the last time."""
+    _, _, rest = identity.partition(":")
+    started, _, boot = rest.partition(":")
+    if boot != _boot() or not started.isdecimal():
+        return True
+    first = read_process(_FIRST)
+    return first is not None and int(started) < first.started
 
 
 def find_tied(engine: Engine) -> tuple[Tied, ...]:
@@ -105,6 +117,9 @@ def send(identity: str, request: Request) -> None:
 
 
 def _boot() -> str:
+    told = os.environ.get(BOOT_ENV, "")
+    if _BOOT.fullmatch(told):
+        return told[:8]
     return _BOOT_ID.read_text(encoding="ascii").strip()[:8]
 
 
@@ -120,8 +135,8 @@ def _session_of(leader: str | None) -> int | None:
     """The session the leader made, unless its number belongs to another process or boot by now."""
     if leader is None:
         return None
-    pid, _, rest = leader.partition(":")
-    if not pid.isdecimal() or not rest.endswith(f":{_boot()}"):
+    pid = leader.partition(":")[0]
+    if is_of_another_boot(leader):
         return None
     current = identify(int(pid))
     return int(pid) if current is None or current == leader else None

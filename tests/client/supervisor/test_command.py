@@ -17,7 +17,7 @@ import pytest
 from engineshed_client.errors import StartFailed, StopFailed
 from engineshed_client.fsops import FsOps
 from engineshed_client.settings import EngineSettings
-from engineshed_client.supervisor import CommandSupervisor
+from engineshed_client.supervisor import CommandSupervisor, linux_processes
 from engineshed_packages.manifest import StopSpec
 from tests.client.little_engine import IGNORES_SIGTERM, LEAVES_A_CHILD, SLEEPS, LittleEngine, wait_until
 
@@ -137,9 +137,9 @@ def test_a_process_with_the_recorded_number_but_another_start_is_not_the_engine(
     assert not supervisor.is_running()
 
 
-def with_service_of(engine: LittleEngine, boot: str) -> CommandSupervisor:
+def with_service_of(engine: LittleEngine, boot: str, *, ticks: int = 1) -> CommandSupervisor:
     engine.paths.service.parent.mkdir(parents=True, exist_ok=True)
-    engine.paths.service.write_text(json.dumps({"identity": f"4711:1:{boot}"}))
+    engine.paths.service.write_text(json.dumps({"identity": f"4711:{ticks}:{boot}"}))
     return engine.supervisor()
 
 
@@ -147,6 +147,27 @@ def test_an_engine_that_ran_as_the_host_went_down_is_started_after_boot(engine: 
     supervisor = with_service_of(engine, "another")
     supervisor.start_after_boot()
     assert supervisor.is_running()
+
+
+def test_an_engine_that_ran_before_the_containers_first_process_is_started_after_boot(
+    engine: LittleEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # A container that is restarted keeps the boot of its machine; with systemd in it, power cuts showed this.
+    me = linux_processes.read_process(os.getpid())
+    assert me is not None
+    supervisor = with_service_of(engine, me.identity.rpartition(":")[2], ticks=me.started - 1)
+    monkeypatch.setattr(linux_processes, "_FIRST", os.getpid())
+    supervisor.start_after_boot()
+    assert supervisor.is_running()
+
+
+def test_the_unit_tells_which_boot_it_is(engine: LittleEngine, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(linux_processes.BOOT_ENV, "0123456789abcdef" * 2)
+    supervisor = started(engine)
+    assert str(supervisor.identity()).endswith(":01234567")
+    supervisor.stop(10)
+    monkeypatch.setenv(linux_processes.BOOT_ENV, "no boot")
+    assert not linux_processes.is_of_another_boot(str(linux_processes.identify(os.getpid())))
 
 
 def test_an_engine_that_ended_while_the_host_was_up_stays_so(engine: LittleEngine) -> None:
