@@ -10,6 +10,28 @@ from collections.abc import Generator
 
 import pytest
 
+# xdist carries no type information, hence what is made of its class is unchecked as well.
+from xdist.scheduler import LoadScopeScheduling  # type: ignore[import-untyped]
+
+# Folders whose tests share what is dear to make: one worker has them all.
+SHARED = ("tests/systemd/",)
+
+
+class _Schedule(LoadScopeScheduling):  # type: ignore[misc]  # its base is unchecked, see above
+    """Like xdist's ``load``, one test after the other to whoever is free, but for the shared folders.
+
+    Its own ``loadgroup`` writes into node ids, which pytest since 9 makes anew each time.
+    """
+
+    def _split_scope(self, nodeid: str) -> str:
+        return next((folder for folder in SHARED if nodeid.startswith(folder)), nodeid)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> LoadScopeScheduling:
+    """How tests are dealt out to workers."""
+    return _Schedule(config, log)
+
 
 def everything_is_required() -> bool:
     return os.environ.get("REQUIRE_ALL") == "1"

@@ -20,7 +20,7 @@ OPEN_FOLDER = Path("/srv/open")
 
 
 def write_outside() -> None:
-    (OPEN_FOLDER / "x").write_text("x")
+    (OPEN_FOLDER / str(os.getuid())).write_text("x")
 
 
 def write_own() -> None:

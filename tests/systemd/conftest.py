@@ -1,4 +1,4 @@
-"""One container for all tests here: they are of one group, so that one worker has them all."""
+"""One container for all tests here; `tests/conftest.py` sees to it that one worker has them all."""
 
 import os
 import shutil
@@ -15,12 +15,10 @@ from tests.systemd.layers import Layers
 from tests.systemd.site import Site
 
 
-@pytest.hookimpl(tryfirst=True)  # the workers' own reads the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """One group; and the first of them may have to wait for a whole Debian."""
+    """The first of them may have to wait for a whole Debian."""
     for item in items:
         if Path(__file__).parent in item.path.parents:
-            item.add_marker(pytest.mark.xdist_group("systemd"))
             item.add_marker(pytest.mark.timeout(600))
 
 

@@ -105,7 +105,8 @@ class Container:
     def run(self, *words: str, stdin: str = "", cwd: str = "/") -> str:
         """Run a command inside, as root, that must end well; what it printed."""
         done = self.try_run(*words, stdin=stdin, cwd=cwd)
-        assert done.returncode == 0, f"{words}: {done.returncode}\n{done.stdout[-2000:]}{done.stderr}{self.log()}"
+        told = f"{done.stdout[-2000:]}{done.stderr}"
+        assert done.returncode == 0, f"{words}: {done.returncode}\n{told}{self.log()}"
         return done.stdout
 
     def show(self, unit: str, *names: str) -> dict[str, str]:
