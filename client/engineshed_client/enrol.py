@@ -1,17 +1,21 @@
-"""Enrolment: this host joins a portal, once.
+"""Enrolment: this host joins a portal, once; or anew, when its identity was lost, revoked or taken over.
 
 The enrolment line carries the portal's address, a one-time token and fingerprints of the portal's order
 keys and CA. Nothing is written before all of them were found right; the identity is written last,
 so that a base is enrolled wholly or not at all. The vendor's root comes from a file that came with the
 updater, never from a portal: a portal must not choose whose signatures count. What the portal publishes
 is held against that root before the token is sent, so that a wrong file does not use the token up.
+
+Who joins anew keeps everything but the identity: above all ``seen.json``, so that order numbers, metadata
+versions and floors never go back. The identity from before is replaced in one step, once the new one is on
+the disk.
 """
 
 from __future__ import annotations
 
 import logging
 import socket
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -20,10 +24,12 @@ from engineshed_client.errors import (
     EnrolmentRefused,
     PortalUnavailable,
     SettingsRefused,
+    TryLater,
     client_boundary,
 )
 from engineshed_client.fetch import MAX_ROOT_BYTES, http_client
 from engineshed_client.fsops import FsOps, find_stat
+from engineshed_client.heard import HeardFile
 from engineshed_client.paths import Paths
 from engineshed_client.settings import CA_NAME
 from engineshed_packages import __version__
@@ -77,7 +83,7 @@ def read_credentials(paths: Paths) -> EnrolAnswer | None:
             return None
         raise SettingsRefused([err.message]) from err
     except ProtocolRefused as err:
-        fault = f"{paths.credentials}: {err.message}; restore it, or remove it and enrol again"
+        fault = f"{paths.credentials}: {err.message}; restore it, or run engineshed-client enrol --again"
         raise SettingsRefused([fault]) from err
 
 
@@ -94,21 +100,63 @@ def enrol(joining: Joining, paths: Paths, fs: FsOps) -> EnrolAnswer:
         DiskTrouble: the files could not be written; the token is used up.
     """
     check_not_enrolled(paths)
+    new = _join(joining, paths, fs)
+    with client_boundary(), fs.lock(paths.lock):
+        check_not_enrolled(paths)
+        new.write(joining, paths, fs)
+    return new.answer
+
+
+def enrol_again(joining: Joining, paths: Paths, fs: FsOps) -> EnrolAnswer:
+    """Join although this base has an identity, or a damaged one; the caller holds the updater's lock.
+
+    Raises:
+        TryLater: code ``attempt-under-way``: the identity from before has to end it.
+        EnrolmentRefused, ContentRefused, PortalUnavailable, SettingsRefused: as ``enrol``; the identity from
+            before is as it was.
+        DiskTrouble: as ``enrol``.
+    """
+    if find_stat(paths.journal) is not None:
+        raise TryLater(
+            "attempt-under-way",
+            f"an attempt is under way in {paths.base}: let it end, or run engineshed-client recover first",
+        )
+    new = _join(joining, paths, fs)
+    with client_boundary():
+        new.write(joining, paths, fs)
+        HeardFile(paths, fs).forget()
+    return new.answer
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _New:
+    """What is to be written once the portal has taken this host in."""
+
+    answer: EnrolAnswer
+    root: bytes
+    ca: bytes | None
+
+    def write(self, joining: Joining, paths: Paths, fs: FsOps) -> None:
+        """Write it, the identity last."""
+        if self.ca is not None:
+            fs.write_file(paths.update / CA_NAME, self.ca)
+        fs.write_file(paths.update / ROOT_NAME, self.root)
+        if find_stat(paths.settings) is None:
+            fs.write_file(paths.settings, _settings_text(joining, paths).encode("utf-8"))
+        # Whether it waits for approval is heard with each poll, not read from here.
+        identity = replace(self.answer, waiting=False)
+        fs.write_file(paths.credentials, identity.to_bytes(), mode=0o600)
+        logger.info("enrolled", extra={"engine": self.answer.engine, "portal": joining.line.portal})
+
+
+def _join(joining: Joining, paths: Paths, fs: FsOps) -> _New:
+    """Everything up to the portal's answer; nothing is written."""
     root = _read_root(joining, paths)
     ca = _read_ca(joining)
     _check_vendor(joining, paths, fs, root=root)
     answer = _ask_portal(joining)
     _check_order_keys(answer, joining.line)
-    with client_boundary(), fs.lock(paths.lock):
-        check_not_enrolled(paths)
-        if ca is not None:
-            fs.write_file(paths.update / CA_NAME, ca)
-        fs.write_file(paths.update / ROOT_NAME, root)
-        if find_stat(paths.settings) is None:
-            fs.write_file(paths.settings, _settings_text(joining, paths).encode("utf-8"))
-        fs.write_file(paths.credentials, answer.to_bytes(), mode=0o600)
-    logger.info("enrolled", extra={"engine": answer.engine, "portal": joining.line.portal})
-    return answer
+    return _New(answer=answer, root=root, ca=ca)
 
 
 def _check_order_keys(answer: EnrolAnswer, line: EnrolLine) -> None:
@@ -138,8 +186,8 @@ def check_not_enrolled(paths: Paths) -> None:
     if known is not None:
         raise EnrolmentRefused(
             "already-enrolled",
-            f"{paths.base} is enrolled already, as {known.engine} at {known.portals[0]}; to enrol it anew, "
-            f"revoke that engine on its portal, remove {paths.credentials} and start again",
+            f"{paths.base} is enrolled already, as {known.engine} at {known.portals[0]}; to give it another "
+            "identity, use --again",
         )
 
 

@@ -10,6 +10,7 @@ branches in ``cli`` and nowhere else.
     │   └── EnrolmentRefused     the portal did not take this engine, or is not the portal expected
     ├── TryLater             the same may work later
     │   ├── Locked               another updater works on this base
+    │   ├── NotApproved          the portal's admin has not let this engine in yet
     │   └── PortalUnavailable    the portal cannot be reached, is overloaded or answers nonsense
     ├── SettingsRefused      updater.toml, environment or flags have faults, all of them listed
     ├── EngineTrouble        the engine as a service does not do as told
@@ -71,6 +72,10 @@ class TryLater(ClientError):
 
 class Locked(TryLater):
     """Another updater works on this base."""
+
+
+class NotApproved(TryLater):
+    """The portal's admin has not let this engine in yet: it may poll, and is given nothing else."""
 
 
 class PortalUnavailable(TryLater):

@@ -26,6 +26,7 @@ from typing import TypeVar
 
 from engineshed_client.errors import (
     EnrolmentRefused,
+    NotApproved,
     PortalUnavailable,
     Refused,
     SettingsRefused,
@@ -54,6 +55,7 @@ _RENEW_EARLY_S = 60
 _DOWNLOAD_GRACE_S = 600
 _SLOWEST_BYTES_PER_S = 16 * 1024  # a download slower than that is given up, and resumed by the next try
 _UNAUTHORISED = 401
+_WAITING = "engine-waiting"  # the portal's code, see docs/protocol.md
 
 Answer = TypeVar("Answer")
 
@@ -140,6 +142,7 @@ class Portal:
 
         Raises:
             PortalUnavailable, EnrolmentRefused: as for ``poll``.
+            NotApproved: the portal takes none before its admin has approved this engine.
             Refused: the portal will never take this report.
         """
         body = report.to_bytes()
@@ -185,7 +188,7 @@ class Portal:
 
         Raises:
             PortalUnavailable: *part* keeps what arrived.
-            EnrolmentRefused: as for ``poll``.
+            EnrolmentRefused, NotApproved: as for ``send_report``.
             DiskTrouble: *part* cannot be written.
         """
 
@@ -254,7 +257,7 @@ class Portal:
             raise EnrolmentRefused(
                 err.problem,
                 f"the portal does not accept this engine ({err.message}): "
-                "if it was revoked by mistake, enrol it again with a new enrolment line",
+                "ask its admin for a new enrolment line, and run engineshed-client enrol --again with it",
             ) from err
 
     def _renew(self, url: str) -> _Token:
@@ -281,6 +284,8 @@ def _portal_boundary() -> Iterator[None]:
         except HttpRefused as err:
             if err.problem is None:
                 raise PortalUnavailable(err.code, err.message) from err
+            if err.problem == _WAITING:
+                raise NotApproved(err.problem, err.message) from err
             raise Refused(err.problem, err.message) from err
         except (SourceRefused, ProtocolRefused, Missing) as err:
             raise PortalUnavailable(err.code, err.message) from err

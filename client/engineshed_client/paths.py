@@ -125,6 +125,11 @@ class Paths:
         return self.work / "seen.json.copy"
 
     @property
+    def heard(self) -> Path:
+        """What the portal said last, for people."""
+        return self.work / "heard.json"
+
+    @property
     def service(self) -> Path:
         """What the supervisor remembers of the engine's process."""
         return self.work / "service.json"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import stat
 from collections.abc import Iterator
 from dataclasses import replace
@@ -10,16 +11,26 @@ from pathlib import Path
 import pytest
 
 from engineshed_client.agent import connect, open_base
-from engineshed_client.enrol import Joining, enrol, read_credentials
-from engineshed_client.errors import ContentRefused, EnrolmentRefused, PortalUnavailable, SettingsRefused
+from engineshed_client.enrol import Joining, enrol, enrol_again, read_credentials
+from engineshed_client.errors import (
+    ContentRefused,
+    EnrolmentRefused,
+    PortalUnavailable,
+    SettingsRefused,
+    TryLater,
+)
 from engineshed_client.fsops import FsOps
 from engineshed_client.journal import State
 from engineshed_client.paths import Paths
+from engineshed_client.seen import Seen, SeenFile
 from engineshed_client.settings import load_settings
-from engineshed_packages.enrolment import EnrolRequest, OrderKey, fingerprint
+from engineshed_packages.enrolment import EnrolAnswer, EnrolRequest, OrderKey, fingerprint
+from engineshed_packages.ids import derived_id
 from engineshed_packages.order_keys import make_order_key
+from engineshed_packages.orders import Accepted
 from engineshed_packages.versions import Version
 from tests.authority import Authority
+from tests.client.host import Killed, KillingFs
 from tests.client.scripted_portal import ScriptedPortal
 from tests.faulty_http import Answer, answers
 from tests.vendor import Vendor
@@ -267,6 +278,94 @@ def test_an_enrolled_base_is_not_enrolled_again(
 def test_a_damaged_identity_is_told_and_not_overwritten(joining: Joining, paths: Paths) -> None:
     paths.update.mkdir()
     paths.credentials.write_text("{}")
-    with pytest.raises(SettingsRefused, match="restore it, or remove it"):
+    with pytest.raises(SettingsRefused, match="restore it, or run engineshed-client enrol --again"):
         enrol(joining, paths, FsOps())
     assert paths.credentials.read_text() == "{}"
+
+
+def test_who_waits_for_approval_is_told_so_and_it_is_not_kept(
+    joining: Joining, paths: Paths, portal: ScriptedPortal
+) -> None:
+    waiting = replace(portal.credentials, waiting=True)
+    portal.server.at("/api/v1/enrol", answers.json(waiting.to_bytes()))
+    assert enrol(joining, paths, FsOps()) == waiting
+    assert read_credentials(paths) == portal.credentials
+
+
+def serve_identity(portal: ScriptedPortal, name: str) -> EnrolAnswer:
+    answer = replace(portal.credentials, engine=derived_id("eng", name), secret=f"secret of {name}")
+    portal.server.at("/api/v1/enrol", answers.json(answer.to_bytes()))
+    return answer
+
+
+def test_a_base_that_joins_anew_has_the_new_identity_and_keeps_all_else(
+    joining: Joining, paths: Paths, portal: ScriptedPortal
+) -> None:
+    enrol(joining, paths, FsOps())
+    seen = SeenFile(paths, FsOps())
+    seen.save(Seen().with_order("k" * 64, Accepted(seq=41, id=derived_id("ord", "x"))))
+    paths.settings.write_text('product = "sample-engine"\npoll_s = 7\n')
+    new = serve_identity(portal, "new")
+    assert enrol_again(joining, paths, FsOps()) == new
+    assert read_credentials(paths) == new
+    assert stat.S_IMODE(paths.credentials.stat().st_mode) == 0o600
+    assert seen.load().seq == 41
+    assert load_settings(paths.base, environ={}, flags={}).poll_s == 7
+
+
+@pytest.mark.parametrize("content", [None, "{}", "no json"])
+def test_a_base_whose_identity_is_lost_or_damaged_joins_anew(
+    joining: Joining, paths: Paths, portal: ScriptedPortal, content: str | None
+) -> None:
+    enrol(joining, paths, FsOps())
+    if content is None:
+        paths.credentials.unlink()
+    else:
+        paths.credentials.write_text(content)
+    new = serve_identity(portal, "new")
+    enrol_again(joining, paths, FsOps())
+    assert read_credentials(paths) == new
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [answers.json(b'{"code": "enrol-token-used"}', 401), answers.status(500), answers.json(b"{}")],
+)
+def test_when_joining_anew_fails_the_identity_from_before_is_as_it_was(
+    joining: Joining, paths: Paths, portal: ScriptedPortal, answer: Answer
+) -> None:
+    before = enrol(joining, paths, FsOps())
+    portal.server.at("/api/v1/enrol", answer)
+    with pytest.raises((EnrolmentRefused, PortalUnavailable)):
+        enrol_again(joining, paths, FsOps())
+    assert read_credentials(paths) == before
+
+
+def test_while_an_attempt_is_under_way_the_identity_stays(
+    joining: Joining, paths: Paths, portal: ScriptedPortal
+) -> None:
+    before = enrol(joining, paths, FsOps())
+    paths.journal.write_text("{}")
+    with pytest.raises(TryLater) as caught:
+        enrol_again(joining, paths, FsOps())
+    assert (caught.value.code, read_credentials(paths)) == ("attempt-under-way", before)
+    assert len(enrolments(portal)) == 1
+
+
+def test_wherever_joining_anew_is_killed_there_is_one_whole_identity(
+    joining: Joining, paths: Paths, portal: ScriptedPortal
+) -> None:
+    before = enrol(joining, paths, FsOps())
+    new = serve_identity(portal, "new")
+    found = set()
+    for kill_at in itertools.count():
+        paths.credentials.write_bytes(before.to_bytes())
+        try:
+            enrol_again(joining, paths, KillingFs(kill_at=kill_at))
+        except Killed:
+            known = read_credentials(paths)
+            assert known in (before, new)
+            found.add(known)
+        else:
+            break
+    assert found == {before, new}

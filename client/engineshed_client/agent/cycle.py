@@ -28,6 +28,7 @@ from engineshed_client.agent.pace import Rests
 from engineshed_client.agent.polling import Poller
 from engineshed_client.errors import EngineTrouble, EnrolmentRefused, PortalUnavailable, Refused
 from engineshed_client.fetch import Portal
+from engineshed_client.heard import Heard, HeardFile
 from engineshed_client.journal import Journal, State
 from engineshed_client.steps.beginning import begin_update
 from engineshed_client.steps.context import Context
@@ -37,6 +38,8 @@ from engineshed_packages.jsontext import Json, write_compact
 from engineshed_packages.protocol import Outcome
 
 logger = logging.getLogger(__name__)
+
+NO_ATTEMPT = "none"  # of a line in update.log that belongs to no attempt
 
 
 class Event(Enum):
@@ -92,6 +95,7 @@ class Cycle:
     def __init__(self, parts: Parts) -> None:
         self._parts = parts
         self._context = parts.context
+        self._heard = HeardFile(parts.context.paths, parts.context.fs)
         self._rests = Rests()
         self._settled = False
         self._waiting: str | None = None
@@ -160,13 +164,24 @@ class Cycle:
         )
 
     def _ask(self) -> Done:
-        self._context.outbox.send(self._parts.portal)
-        answer = self._parts.poller.poll(State.IDLE, None)
+        try:
+            self._context.outbox.send(self._parts.portal)
+            answer = self._parts.poller.poll(State.IDLE, None)
+        except EnrolmentRefused as err:
+            self._hear(Heard(code=err.code, text=err.message, since=self._context.now(), refused=True))
+            raise
+        self._hear(Heard(code=answer.code, text=answer.text, since=self._context.now()))
         if answer.order is None:
             done = Done(event=Event.NOTHING, code=answer.code, message=answer.text)
         else:
             done = self._take(answer.order)
         return replace(done, poll_s=answer.poll_s)
+
+    def _hear(self, heard: Heard) -> None:
+        """Keep what the portal says for people; in update.log when somebody has to act, or has acted."""
+        before = self._heard.load()
+        if self._heard.note(heard) and (heard.is_news or (before is not None and before.is_news)):
+            self._context.log.event(NO_ATTEMPT, "PORTAL", code=heard.code, message=heard.text)
 
     def _take(self, envelope: Mapping[str, Json]) -> Done:
         """Judge an order, and carry it out or refuse it."""

@@ -5,6 +5,7 @@ parts = connect(open_base(base, settings))
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -26,6 +27,8 @@ from engineshed_client.settings import Settings
 from engineshed_client.steps.context import Context, no_progress
 from engineshed_client.supervisor import CommandSupervisor
 from engineshed_packages import __version__
+
+logger = logging.getLogger(__name__)
 
 
 def host_clock() -> datetime:
@@ -92,3 +95,20 @@ def connect(local: Context) -> Parts:
         installed=installed,
         after_boot=CommandSupervisor(local.paths, local.settings.engine, local.fs).start_after_boot,
     )
+
+
+def reconnect(parts: Parts) -> Parts:
+    """*parts* as they are, or new ones when the identity on disk is another than theirs.
+
+    One that is gone or cannot be read changes nothing: what is known goes on.
+    """
+    try:
+        credentials = read_credentials(parts.context.paths)
+    except SettingsRefused as err:
+        logger.warning("identity on disk unreadable", extra={"reason": err.message})
+        return parts
+    if credentials is None or credentials == parts.credentials:
+        return parts
+    parts.portal.close()
+    local = replace(parts.context, portal=None, gate=None, engine_id=credentials.engine)
+    return replace(connect(local), after_boot=parts.after_boot)

@@ -82,6 +82,11 @@ def _nothing(parser: argparse.ArgumentParser) -> None:
 
 def _enrol(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--line-file", metavar="FILE", help="file with the line (else standard input)")
+    parser.add_argument(
+        "--again",
+        action="store_true",
+        help="also when this base is enrolled: it gets another identity and keeps all it has seen",
+    )
     parser.add_argument("--trusted-root", metavar="FILE", help="the vendor's root metadata, from the vendor")
     parser.add_argument("--ca-file", metavar="FILE", help="the portal's CA as PEM, when the line names one")
     parser.add_argument("--product", metavar="NAME", help="what the vendor calls the engine")

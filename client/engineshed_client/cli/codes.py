@@ -13,6 +13,7 @@ from engineshed_client.errors import (
     SettingsRefused,
     TryLater,
 )
+from engineshed_client.heard import WAITING
 from engineshed_packages import exits
 from engineshed_packages.protocol import Outcome
 
@@ -39,6 +40,8 @@ _REFUSALS = frozenset(
     {
         "below-floor",
         "cancelled",
+        "engine-rejected",
+        "engine-replaced",
         "engine-revoked",
         "min-version",
         "not-newer",
@@ -74,7 +77,7 @@ def of_error(err: ClientError) -> int:
 def of_done(done: Done) -> int:
     """The exit code of a command that ran a cycle."""
     if done.event is Event.NOTHING:
-        return exits.DONE
+        return exits.TRY_LATER if done.code == WAITING else exits.DONE
     if done.event is Event.REFUSED:
         return exits.BAD_CONTENT if done.code.startswith(_CONTENT) else exits.REFUSED
     if done.event is Event.UNFETCHED:

@@ -7,7 +7,7 @@ import os
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,8 +17,10 @@ from engineshed_client.cli import codes
 from engineshed_client.cli.output import Output
 from engineshed_client.cli.progress import Show, choose
 from engineshed_client.errors import Locked, client_boundary
+from engineshed_client.fsops import FsOps
 from engineshed_client.journal import Journal
 from engineshed_client.machine import Waiting
+from engineshed_client.paths import Paths
 from engineshed_client.settings import Settings, find_base, load_settings
 from engineshed_client.steps.context import Context
 from engineshed_packages import exits
@@ -68,8 +70,12 @@ class Frame:
         wanted = not self.output.quiet and not self.arguments.no_progress
         return choose(sys.stderr, as_json=self.output.as_json, wanted=wanted)
 
+    def locked(self, context: Context) -> AbstractContextManager[None]:
+        """Hold the updater's lock of *context*'s base; as ``locked_base``."""
+        return self.locked_base(context.paths, context.fs)
+
     @contextmanager
-    def locked(self, context: Context) -> Iterator[None]:
+    def locked_base(self, paths: Paths, fs: FsOps) -> Iterator[None]:
         """Hold the updater's lock; a cycle of the running updater is waited for, an update is not.
 
         Raises:
@@ -79,7 +85,7 @@ class Frame:
         deadline, told = time.monotonic() + LOCK_WAIT_S, False
         with client_boundary():
             while True:
-                lock = context.fs.lock(context.paths.lock)
+                lock = fs.lock(paths.lock)
                 try:
                     lock.__enter__()
                     break

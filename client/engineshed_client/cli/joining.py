@@ -2,62 +2,132 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 from pathlib import Path
 
+from engineshed_client.agent import connect
 from engineshed_client.cli.frame import Frame
-from engineshed_client.enrol import Joining, check_not_enrolled, enrol
-from engineshed_client.errors import ContentRefused, SettingsRefused, client_boundary
+from engineshed_client.enrol import Joining, check_not_enrolled, enrol, enrol_again, read_credentials
+from engineshed_client.errors import ClientError, ContentRefused, SettingsRefused, client_boundary
 from engineshed_client.fsops import FsOps, find_stat
 from engineshed_client.install.trees import find_tree
 from engineshed_client.paths import Paths
-from engineshed_client.settings import load_settings
+from engineshed_client.reports import Outbox
+from engineshed_client.settings import Settings, load_settings
 from engineshed_packages import exits
-from engineshed_packages.enrolment import MAX_LINE_CHARS, EnrolLine
+from engineshed_packages.enrolment import MAX_LINE_CHARS, EnrolAnswer, EnrolLine
 from engineshed_packages.errors import FileRefused, Refused
 from engineshed_packages.files import read_limited
 from engineshed_packages.target import check_platform, check_product, host_platform
 
+logger = logging.getLogger(__name__)
+
 
 def run_enrol(frame: Frame) -> int:
     """Read the enrolment line from standard input or a file, never from the arguments, and join."""
-    paths, product, platform, ca_file = _who(frame)
-    check_not_enrolled(paths)
-    with client_boundary():
-        tree = find_tree(paths.engine)
-    joining = Joining(
-        line=_read_line(frame),
-        product=product,
-        platform=platform,
-        trusted_root=_path(frame.arguments.trusted_root),
-        ca_file=ca_file,
-        version=None if tree is None else tree.manifest.version,
-    )
-    answer = enrol(joining, paths, FsOps())
+    paths = _paths(frame)
+    if not frame.arguments.again:
+        check_not_enrolled(paths)
+    joining = _joining(frame, paths, _read_line(frame))
+    if not frame.arguments.again:
+        answer = enrol(joining, paths, FsOps())
+    else:
+        answer = _join_again(frame, joining, paths)
+    waits = "; it waits for approval by the portal's admin: until then nothing is installed"
     frame.output.result(
-        {"engine": answer.engine, "portal": joining.line.portal, "product": product, "platform": platform},
-        f"enrolled as {answer.engine} at {joining.line.portal}",
+        {
+            "engine": answer.engine,
+            "portal": joining.line.portal,
+            "product": joining.product,
+            "platform": joining.platform,
+            "waiting": answer.waiting,
+        },
+        f"enrolled as {answer.engine} at {joining.line.portal}{waits if answer.waiting else ''}",
     )
     return exits.DONE
 
 
-def _who(frame: Frame) -> tuple[Paths, str, str, Path | None]:
-    """Folders, product, platform and CA file: from updater.toml where it exists, else from the flags."""
-    arguments, base = frame.arguments, frame.base()
-    ca_file = _path(arguments.ca_file)
-    if find_stat(Paths(base).settings) is not None:
-        settings = load_settings(base, environ=os.environ, flags={})
-        paths = Paths(base, settings.engine_folder)
-        return paths, settings.product, settings.platform, ca_file or settings.ca_file
-    if arguments.product is None:
+def _join_again(frame: Frame, joining: Joining, paths: Paths) -> EnrolAnswer:
+    """Replace the identity; what the one from before still has to report goes out first."""
+    fs = FsOps()
+    with client_boundary():
+        fs.make_folder(paths.work, mode=0o700)
+    with frame.locked_base(paths, fs):
+        before = _send_reports(frame, paths)
+        answer = enrol_again(joining, paths, fs)
+    waiting = Outbox(paths, fs).waiting()
+    if waiting and before not in (None, answer.engine):
+        frame.output.talk(
+            f"{waiting} reports of {before} were not sent, the portal will not take them any more"
+        )
+    return answer
+
+
+def _send_reports(frame: Frame, paths: Paths) -> str | None:
+    """Send what waits as the identity from before; its engine's id, None when there is none any more."""
+    try:
+        credentials = read_credentials(paths)
+    except SettingsRefused as err:
+        logger.info("identity from before unreadable", extra={"reason": err.message})
+        return None
+    if credentials is None:
+        return None
+    try:
+        if Outbox(paths, FsOps()).waiting():
+            parts = connect(frame.open_base())
+            parts.context.outbox.send(parts.portal)
+    except ClientError as err:
+        # Often why one joins anew: that identity does not count any more.
+        logger.info("reports of the identity before not sent", extra={"code": err.code})
+    return credentials.engine
+
+
+def _joining(frame: Frame, paths: Paths, line: EnrolLine) -> Joining:
+    """What is given: from updater.toml where it exists, else from the flags, else from the line."""
+    arguments, ca_file = frame.arguments, _path(frame.arguments.ca_file)
+    with client_boundary():
+        tree = find_tree(paths.engine)
+    if find_stat(paths.settings) is not None:
+        settings = load_settings(paths.base, environ=os.environ, flags={})
+        product, platform = settings.product, settings.platform
+        ca_file = ca_file or settings.ca_file
+        _warn_of_portals(frame, settings, line)
+    else:
+        product, platform = _named(frame, line)
+    return Joining(
+        line=line,
+        product=product,
+        platform=platform,
+        trusted_root=_path(arguments.trusted_root),
+        ca_file=ca_file,
+        version=None if tree is None else tree.manifest.version,
+    )
+
+
+def _named(frame: Frame, line: EnrolLine) -> tuple[str, str]:
+    """Product and platform by the flags or the line."""
+    named = frame.arguments.product or line.product
+    if named is None:
         raise SettingsRefused(["no product is named: give --product NAME, as the vendor calls it"])
     try:
-        product = check_product(arguments.product)
-        platform = check_platform(arguments.platform or host_platform())
+        return check_product(named), check_platform(frame.arguments.platform or host_platform())
     except Refused as err:
         raise SettingsRefused([err.message]) from err
-    return Paths(base, arguments.engine_folder), product, platform, ca_file
+
+
+def _warn_of_portals(frame: Frame, settings: Settings, line: EnrolLine) -> None:
+    if settings.portals and line.portal not in settings.portals:
+        named = ", ".join(settings.portals)
+        frame.output.talk(f"updater.toml names portals ({named}): these are asked, not {line.portal}")
+
+
+def _paths(frame: Frame) -> Paths:
+    base = frame.base()
+    if find_stat(Paths(base).settings) is None:
+        return Paths(base, frame.arguments.engine_folder)
+    return Paths(base, load_settings(base, environ=os.environ, flags={}).engine_folder)
 
 
 def _path(text: str | None) -> Path | None:

@@ -14,6 +14,7 @@ from engineshed_client.cli.frame import Frame
 from engineshed_client.cli.output import table
 from engineshed_client.enrol import read_credentials
 from engineshed_client.errors import client_boundary
+from engineshed_client.heard import Heard, HeardFile
 from engineshed_client.install.trees import find_tree, list_previous
 from engineshed_client.journal import State
 from engineshed_client.reports import LogLine
@@ -68,7 +69,10 @@ def read_attempts(context: Context) -> tuple[Attempt, ...]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Status:
-    """How a base is now; *engine* and *portals* are what the engine is known as, and where."""
+    """How a base is now.
+
+    *engine* and *portals* are what the engine is known as, and where; *heard* what it was told there last.
+    """
 
     product: str
     version: str | None
@@ -81,6 +85,7 @@ class Status:
     metadata_issued: str | None
     portals: tuple[str, ...]
     engine: str | None
+    heard: Heard | None
 
     def to_dict(self) -> dict[str, Json]:
         """JSON values."""
@@ -97,6 +102,7 @@ class Status:
             "metadata_issued": self.metadata_issued,
             "portals": list(self.portals),
             "engine": self.engine,
+            "portal_says": None if self.heard is None else _heard_values(self.heard),
         }
 
     def lines(self) -> tuple[str, ...]:
@@ -113,18 +119,30 @@ class Status:
             f"reports:   {self.waiting_reports} waiting",
             f"metadata:  {self.metadata_issued or 'none verified yet'}",
             f"portal:    {portal}",
+            f"it says:   {'nothing yet' if self.heard is None else _said(self.heard)}",
         )
 
     def nagios(self) -> tuple[int, str]:
         """Plugin state and the plugin's one line with its figures."""
         outcome = None if self.last is None or self.last.end is None else self.last.outcome
         level = NAGIOS_OK
-        if outcome not in (None, Outcome.OK):
+        is_asked = self.heard is not None and self.heard.is_news
+        if outcome not in (None, Outcome.OK) or is_asked:
             level = NAGIOS_WARNING
         if self.version is None or self.condition.health is Health.BAD or outcome == Outcome.BROKEN:
             level = NAGIOS_CRITICAL
         text = f"{self.product} {self.version or 'not installed'}, {self.condition.health}, {self.state}"
+        if self.heard is not None and self.heard.is_news:
+            text += f", portal says {self.heard.code}"
         return level, f"ENGINESHED {_NAGIOS_WORDS[level]} - {text} | waiting_reports={self.waiting_reports}"
+
+
+def _said(heard: Heard) -> str:
+    return f"{heard.code} since {format_time(heard.since)}: {heard.text}"
+
+
+def _heard_values(heard: Heard) -> dict[str, Json]:
+    return {"code": heard.code, "message": heard.text, "since": format_time(heard.since)}
 
 
 def _told(attempt: Attempt) -> str:
@@ -157,6 +175,7 @@ def read_status(context: Context) -> Status:
         metadata_issued=None if issued is None else format_time(issued),
         portals=() if credentials is None else tuple(context.settings.portals or credentials.portals),
         engine=None if credentials is None else credentials.engine,
+        heard=None if credentials is None else HeardFile(context.paths, context.fs).load(),
     )
 
 

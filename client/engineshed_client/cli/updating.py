@@ -40,7 +40,7 @@ def run_check(frame: Frame) -> int:
             frame.output.result(
                 {"available": False, "code": answer.code, "message": answer.text}, answer.text or answer.code
             )
-            return exits.DONE
+            return codes.of_done(Done(event=Event.NOTHING, code=answer.code))
         verdict = judge(
             answer.order,
             parts.portal,

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
-from engineshed_client.errors import EnrolmentRefused, Refused, disk_trouble
+from engineshed_client.errors import EnrolmentRefused, NotApproved, Refused, disk_trouble
 from engineshed_client.fsops import FsOps
 from engineshed_client.paths import Paths
 from engineshed_packages.errors import PackagesError
@@ -35,6 +35,7 @@ class ReportSink(Protocol):
 
         Raises:
             EnrolmentRefused: this engine may not speak to the portal any more.
+            NotApproved: not before the portal's admin has approved this engine.
             Refused: this report will never be taken.
             PortalUnavailable: later.
         """
@@ -86,6 +87,8 @@ class Outbox:
     def send(self, sink: ReportSink) -> Sent:
         """Send what waits, oldest first, until all is sent or the portal cannot be reached.
 
+        While the portal's admin has not approved the engine, all of it goes on waiting.
+
         Raises:
             EnrolmentRefused, PortalUnavailable: the rest waits.
             DiskTrouble: the folder cannot be read or a file not be removed.
@@ -97,6 +100,9 @@ class Outbox:
                     sink.send_report(Report.from_bytes(read_limited(path, MAX_REPORT_BYTES)))
                 except EnrolmentRefused:
                     raise
+                except NotApproved as err:
+                    logger.info("reports wait for approval", extra={"code": err.code})
+                    break
                 except (Refused, PackagesError) as err:
                     logger.error("report refused", extra={"report": path.name, "code": err.code})
                     self._set_aside(path)

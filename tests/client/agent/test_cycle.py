@@ -229,3 +229,43 @@ def test_a_stopped_engine_stays_stopped(joined: JoinedBase, newer: Target) -> No
         False,
     )
     assert "probed=no" in joined.log_lines("END")[-1]
+
+
+def says(joined: JoinedBase, code: str) -> None:
+    joined.portal.answer_polls(replace(joined.portal.no_news(), code=code, text=f"this is {code}"))
+
+
+def test_who_waits_for_approval_finds_it_in_update_log_once(joined: JoinedBase) -> None:
+    cycle = joined.cycle()
+    says(joined, "waiting-for-approval")
+    done = [cycle.run() for _ in range(3)][-1]
+    assert (done.event, done.code) == (Event.NOTHING, "waiting-for-approval")
+    (line,) = joined.log_lines("PORTAL")
+    assert line.endswith('attempt=none code=waiting-for-approval message="this is waiting-for-approval"')
+    says(joined, "no-release")
+    cycle.run()
+    says(joined, "up-to-date")
+    cycle.run()
+    assert [line.split("code=")[1].split()[0] for line in joined.log_lines("PORTAL")] == [
+        "waiting-for-approval",
+        "no-release",
+    ]
+
+
+def test_who_is_refused_finds_it_in_update_log_once(joined: JoinedBase) -> None:
+    refusals = [
+        answers.json(b'{"code": "engine-rejected", "detail": "%d"}' % number, 401) for number in range(6)
+    ]
+    joined.portal.server.at("/api/v1/poll", *refusals)
+    cycle = joined.cycle()
+    for _ in range(3):
+        with pytest.raises(EnrolmentRefused):
+            cycle.run()
+    (line,) = joined.log_lines("PORTAL")
+    assert "code=engine-rejected" in line
+
+
+def test_a_disk_that_is_full_keeps_no_poll_from_being_made(joined: JoinedBase) -> None:
+    says(joined, "waiting-for-approval")
+    joined.paths.heard.mkdir()
+    assert joined.cycle().run().code == "waiting-for-approval"

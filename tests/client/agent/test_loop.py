@@ -16,6 +16,7 @@ from engineshed_client.agent import Cycle, Stop, run
 from engineshed_client.agent.loop import LOCKED_WAIT_S, Loop, agent_lock
 from engineshed_client.errors import DiskTrouble, Locked, PortalUnavailable
 from engineshed_client.settings import load_settings
+from engineshed_packages.ids import derived_id
 from engineshed_packages.target import Target
 from engineshed_packages.times import format_time
 from tests.client.joined_base import JoinedBase
@@ -218,3 +219,27 @@ def test_a_download_is_broken_off_when_the_updater_is_to_stop(joined: JoinedBase
     with pytest.raises(PortalUnavailable) as caught:
         joined.parts().portal.download(target, joined.paths.base / "a.part", progress=progress)
     assert caught.value.code == "stopping"
+
+
+def test_a_running_updater_goes_on_as_who_the_base_is_by_now(joined: JoinedBase) -> None:
+    loop = Loop(joined.parts())
+    loop.once()
+    new = replace(joined.portal.credentials, engine=derived_id("eng", "new"), secret="another")
+    joined.paths.credentials.write_bytes(new.to_bytes())
+    loop.once()
+    loop.once()
+    before, *after = [poll.engine for poll in joined.portal.polls()]
+    assert (before, after) == (joined.portal.engine_id, [new.engine, new.engine])
+
+
+@pytest.mark.parametrize("content", [None, "{}"])
+def test_a_running_updater_goes_on_without_an_identity_on_disk(
+    joined: JoinedBase, content: str | None
+) -> None:
+    loop = Loop(joined.parts())
+    if content is None:
+        joined.paths.credentials.unlink()
+    else:
+        joined.paths.credentials.write_text(content)
+    loop.once()
+    assert [poll.engine for poll in joined.portal.polls()] == [joined.portal.engine_id]

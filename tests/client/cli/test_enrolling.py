@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -12,8 +13,13 @@ import pytest
 from engineshed_client.cli import main
 from engineshed_client.cli.arguments import build_parser
 from engineshed_client.enrol import read_credentials
+from engineshed_client.fsops import FsOps
 from engineshed_client.paths import Paths
+from engineshed_client.reports import Outbox
+from engineshed_client.settings import load_settings
 from engineshed_packages.enrolment import EnrolLine, fingerprint
+from engineshed_packages.ids import derived_id, new_id
+from engineshed_packages.protocol import Outcome, Report
 from tests.client.scripted_portal import ScriptedPortal
 from tests.faulty_http import answers
 from tests.vendor import Vendor
@@ -35,6 +41,24 @@ def enrol(
     named = product or ("--product", "sample-engine")
     root = ("--trusted-root", str(vendor.root_file))
     return main(["--base", str(base), "enrol", "--line-file", str(file), *root, *named, *extra])
+
+
+def report_of(engine: str) -> Report:
+    now = datetime.now(UTC)
+    return Report(
+        attempt=new_id("att"),
+        engine=engine,
+        product="sample-engine",
+        outcome=Outcome.OK,
+        code="ok",
+        message="",
+        from_version=None,
+        to_version=None,
+        version=None,
+        started=now,
+        ended=now,
+        updater_version="0.1.0",
+    )
 
 
 def test_a_line_from_a_file_is_taken(base: Path, vendor: Vendor, scripted: ScriptedPortal) -> None:
@@ -109,6 +133,74 @@ def test_a_settings_file_that_is_there_names_the_product(
     (base / "update").mkdir()
     (base / "update" / "updater.toml").write_text('product = "sample-engine"\nengine_folder = "manager"\n')
     assert enrol(base, vendor, scripted.line, product=("--platform", "any")) == 0
+
+
+def test_who_waits_for_approval_is_told_what_that_means(
+    base: Path, vendor: Vendor, scripted: ScriptedPortal, capsys: pytest.CaptureFixture[str]
+) -> None:
+    waiting = replace(scripted.credentials, waiting=True)
+    scripted.server.at("/api/v1/enrol", answers.json(waiting.to_bytes()))
+    assert enrol(base, vendor, scripted.line) == 0
+    assert "it waits for approval by the portal's admin" in capsys.readouterr().out
+    said = replace(scripted.no_news(), code="waiting-for-approval", text="be patient")
+    scripted.answer_polls(said)
+    for command in ("check", "update"):
+        assert main(["--base", str(base), command]) == 75
+        assert "be patient" in capsys.readouterr().out
+    main(["--base", str(base), "status"])
+    assert "it says:   waiting-for-approval since 2" in capsys.readouterr().out
+    assert main(["--base", str(base), "status", "--nagios"]) == 2  # no engine is installed either
+    assert "portal says waiting-for-approval" in capsys.readouterr().out
+
+
+def test_the_line_names_the_product_where_nobody_else_does(
+    base: Path, vendor: Vendor, scripted: ScriptedPortal
+) -> None:
+    line = replace(scripted.line, product="sample-engine")
+    assert enrol(base, vendor, line, product=("--platform", "any")) == 0
+    assert load_settings(base, environ={}, flags={}).product == "sample-engine"
+
+
+def test_a_base_joins_anew_and_sends_what_waits_as_who_it_was(
+    base: Path, vendor: Vendor, scripted: ScriptedPortal, capsys: pytest.CaptureFixture[str]
+) -> None:
+    enrol(base, vendor, scripted.line)
+    outbox = Outbox(Paths(base), FsOps())
+    outbox.put(report_of(scripted.engine_id))
+    new = replace(scripted.credentials, engine=derived_id("eng", "new"))
+    scripted.server.at("/api/v1/enrol", answers.json(new.to_bytes()))
+    assert enrol(base, vendor, scripted.line, "--again") == 0
+    assert f"enrolled as {new.engine}" in capsys.readouterr().out
+    assert read_credentials(Paths(base)) == new
+    assert [report.engine for report in scripted.reports()] == [scripted.engine_id]
+
+
+def test_a_base_that_was_revoked_joins_anew_and_is_told_what_is_lost(
+    base: Path, vendor: Vendor, scripted: ScriptedPortal, capsys: pytest.CaptureFixture[str]
+) -> None:
+    enrol(base, vendor, scripted.line)
+    Outbox(Paths(base), FsOps()).put(report_of(scripted.engine_id))
+    scripted.server.at("/api/v1/token", answers.json(b'{"code": "engine-revoked"}', 401))
+    new = replace(scripted.credentials, engine=derived_id("eng", "new"))
+    scripted.server.at("/api/v1/enrol", answers.json(new.to_bytes()))
+    assert enrol(base, vendor, scripted.line, "--again") == 0
+    assert f"1 reports of {scripted.engine_id} were not sent" in capsys.readouterr().err
+
+
+def test_who_never_joined_may_join_anew_too(base: Path, vendor: Vendor, scripted: ScriptedPortal) -> None:
+    assert enrol(base, vendor, scripted.line, "--again") == 0
+    assert read_credentials(Paths(base)) == scripted.credentials
+
+
+def test_settings_that_name_other_portals_are_told(
+    base: Path, vendor: Vendor, scripted: ScriptedPortal, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (base / "update").mkdir()
+    (base / "update" / "updater.toml").write_text(
+        'product = "sample-engine"\nportals = ["https://old.example"]\n'
+    )
+    assert enrol(base, vendor, scripted.line) == 0
+    assert "updater.toml names portals (https://old.example)" in capsys.readouterr().err
 
 
 def test_a_base_that_does_not_exist_is_told(tmp_path: Path, vendor: Vendor, scripted: ScriptedPortal) -> None:

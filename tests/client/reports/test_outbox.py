@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from engineshed_client.errors import EnrolmentRefused, PortalUnavailable, Refused
+from engineshed_client.errors import EnrolmentRefused, NotApproved, PortalUnavailable, Refused
 from engineshed_client.fsops import FsOps
 from engineshed_client.paths import Paths
 from engineshed_client.reports import Outbox, Sent
@@ -94,6 +94,13 @@ def test_without_the_portal_reports_wait(outbox: Outbox, trouble: Exception) -> 
     with pytest.raises(type(trouble)):
         outbox.send(Sink(None, trouble))
     assert outbox.waiting() == 1
+
+
+def test_before_the_engine_is_approved_reports_wait_and_the_poll_goes_on(outbox: Outbox) -> None:
+    outbox.put(report(1))
+    outbox.put(report(2))
+    assert outbox.send(Sink(NotApproved("engine-waiting", ""))) == Sent(0, 0)
+    assert outbox.waiting() == 2
 
 
 def test_a_report_that_is_refused_for_good_is_set_aside_and_not_tried_again(
