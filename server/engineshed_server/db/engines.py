@@ -94,6 +94,15 @@ class EngineRecord:
         return None if said is None else tuple(json.loads(said))
 
 
+@dataclass(frozen=True, slots=True)
+class Credential:
+    """What an engine is known by: the hash of its secret, which of its secrets that is, and its state."""
+
+    secret_hash: str
+    secret_no: int
+    state: str
+
+
 _OTHERWISE = ("engine_id", "presence", "boots")
 _RECORD = tuple(name for name in EngineRecord.__dataclass_fields__ if name not in _OTHERWISE)
 PRESENCE_COLUMNS = tuple(Presence.__dataclass_fields__)
@@ -126,6 +135,15 @@ def find_engine(session: Session, engine_id: str) -> EngineRecord | None:
     """The engine with its presence."""
     found = session.execute(_query().where(EngineRow.id == engine_id)).one_or_none()
     return None if found is None else _record(found)
+
+
+def find_credential(session: Session, engine_id: str) -> Credential | None:
+    """What the engine is known by; nothing of what it said is read for that."""
+    query = select(EngineRow.secret_hash, EngineRow.secret_no, EngineRow.state).where(
+        EngineRow.id == engine_id
+    )
+    found = session.execute(query).one_or_none()
+    return None if found is None else Credential(*found)
 
 
 def lock_engine(session: Session, engine_id: str) -> EngineRecord | None:

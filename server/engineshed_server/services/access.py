@@ -53,23 +53,19 @@ def issue(portal: Portal, request: TokenRequest, *, now: datetime) -> TokenAnswe
             ``engine-rejected``.
     """
     with portal.database.read() as session:
-        engine = engines.find_engine(session, request.engine)
+        known = engines.find_credential(session, request.engine)
         generation = portal_rows.get_generation(session)
-    right = is_secret(request.secret, _NO_HASH if engine is None else engine.secret_hash)
-    if engine is None or not right:
+    right = is_secret(request.secret, _NO_HASH if known is None else known.secret_hash)
+    if known is None or not right:
         raise NotAuthenticated(
             "engine-secret-wrong",
             f"engine {request.engine} is unknown or its secret is wrong: after a re-enrolment only the "
             "host that joined last has the right one",
         )
-    check_not_barred(engine.engine_id, engine.state)
+    check_not_barred(request.engine, known.state)
     lifetime_s = portal.settings.access_token_s
     token = portal.access.issue(
-        engine.engine_id,
-        lifetime_s=lifetime_s,
-        now=now,
-        secret_no=engine.secret_no,
-        generation=generation,
+        request.engine, lifetime_s=lifetime_s, now=now, secret_no=known.secret_no, generation=generation
     )
     return TokenAnswer(access_token=token, expires_s=lifetime_s)
 

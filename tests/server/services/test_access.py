@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import statistics
+import time
 from datetime import timedelta
 
 import pytest
@@ -10,6 +12,7 @@ from engineshed_server.domain.actors import Actor
 from engineshed_server.errors import NotAuthenticated
 from engineshed_server.services import access, engines
 from tests.server.portals import House
+from tests.server.services.sql_counter import counted
 
 
 def test_a_secret_is_exchanged_for_a_token_that_proves_the_engine(house: House) -> None:
@@ -38,6 +41,30 @@ def test_an_unknown_engine_and_a_wrong_secret_are_refused_alike(house: House) ->
             access.issue(house.portal, TokenRequest(engine=name, secret=secret), now=house.now)
         codes.append(caught.value.code)
     assert codes == ["engine-secret-wrong"] * 2
+
+
+def test_an_unknown_engine_and_a_wrong_secret_cost_the_same(house: House) -> None:
+    """No early return tells a guesser that an engine exists; measured in turn, so that load hits both."""
+    engine = house.enrol()
+    for boot in range(10):
+        house.poll(engine, boot=f"boot-{boot}")
+        house.portal.presence.flush(house.portal.database)
+    names = {"known": engine.engine, "unknown": derived_id("eng", "nobody")}
+    work: dict[str, list[str]] = {}
+    took_s: dict[str, list[float]] = {name: [] for name in names}
+    for number in range(60):
+        for name, engine_id in names.items():
+            request = TokenRequest(engine=engine_id, secret="wrong")
+            with counted(house.portal.database) as statements:
+                began = time.perf_counter()
+                with pytest.raises(NotAuthenticated):
+                    access.issue(house.portal, request, now=house.now)
+                took_s[name].append(time.perf_counter() - began)
+            if number == 0:
+                work[name] = statements
+    assert work["known"] == work["unknown"]
+    known, unknown = (statistics.median(took_s[name]) for name in names)
+    assert 0.6 < known / unknown < 1.67
 
 
 def test_one_engines_secret_is_not_anothers(house: House) -> None:
