@@ -15,7 +15,8 @@ from engineshed_packages.versions import Version
 ANY = "any"
 PLATFORMS = ("linux-x86_64", "windows-x86_64", ANY)
 
-_PRODUCT = re.compile(r"[a-z](?:[a-z0-9-]{0,62}[a-z0-9])?", re.ASCII)
+PRODUCT_PATTERN = r"[a-z](?:[a-z0-9-]{0,62}[a-z0-9])?"
+_PRODUCT = re.compile(PRODUCT_PATTERN, re.ASCII)
 CHANNEL_PATTERN = r"[a-z0-9](?:[a-z0-9._-]{0,62}[a-z0-9])?"
 _CHANNEL = re.compile(CHANNEL_PATTERN, re.ASCII)
 _MACHINES = frozenset({"x86_64", "amd64"})

@@ -95,6 +95,7 @@ OF_ANY_REQUEST = frozenset(
     }
 )
 OF_A_TOKEN = frozenset({HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN})
+OF_A_NAME = frozenset({HTTPStatus.NOT_FOUND})
 OF_A_BODY = frozenset(
     {
         HTTPStatus.REQUEST_TIMEOUT,

@@ -18,7 +18,7 @@ Conventions for whoever adds a route for operators. Take ``operators/engines.py`
   ``Digits``) of ``schemas.base`` (they cap and are as strict as documented).
 - Lists are pages: the view returns ``Page(items, place_of_the_last_or_None)``. Filters are fields of a
   subclass of ``PageQuerySchema`` and of ``PageQuery``. Newest first, or by id; the place is a text or a
-  tuple of texts.
+  tuple of texts, whose kinds the schema's ``cursor = Cursor(Place.…)`` names and checks.
 - What can be edited counts its revisions. GET returns ``Shown(value, revision=…)`` (the ETag); the service
   of a PATCH takes ``expected: Expected``, calls ``expected.check(found)`` on the locked row, adds one to
   the revision in the same UPDATE and writes ``add_audit(…, before=…, after=…)``.

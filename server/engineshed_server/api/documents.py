@@ -68,6 +68,7 @@ def _page_class(item: type[Schema], name: str) -> type[Schema]:
 def of_operation(
     *,
     name: str,
+    rule: str,
     access: Access,
     status: HTTPStatus,
     has_body: bool,
@@ -77,7 +78,7 @@ def of_operation(
     refuses: Sequence[type[ServerError]],
 ) -> Document:
     """What flask-smorest does not see of an operators' JSON route."""
-    refused = set(problems.OF_ANY_REQUEST | problems.OF_A_TOKEN) | _statuses(refuses)
+    refused = set(problems.OF_ANY_REQUEST | problems.OF_A_TOKEN) | _statuses(refuses) | _of_names(rule)
     headers: Document = {}
     document = _common(name, access)
     if has_body:
@@ -101,16 +102,21 @@ def of_operation(
 
 
 def of_raw(
-    document: Mapping[str, Any], *, name: str, access: Access, refuses: Sequence[type[ServerError]]
+    document: Mapping[str, Any], *, name: str, rule: str, access: Access, refuses: Sequence[type[ServerError]]
 ) -> Document:
     """The *document* of a route that reads and answers by itself, with the problems of every such route."""
-    refused = set(problems.OF_ANY_REQUEST) | _statuses(refuses)
+    refused = set(problems.OF_ANY_REQUEST) | _statuses(refuses) | _of_names(rule)
     if access.asker is not Asker.ANYBODY:
         refused |= problems.OF_A_TOKEN
     if "requestBody" in document:
         refused |= problems.OF_A_BODY
     responses = {**problem_responses(refused), **document.get("responses", {})}
     return {**_common(name, access), **document, "responses": responses}
+
+
+def _of_names(rule: str) -> frozenset[HTTPStatus]:
+    """A name in the address that can be none is not found, whatever the view says."""
+    return problems.OF_A_NAME if "<" in rule else frozenset()
 
 
 def _common(name: str, access: Access) -> Document:

@@ -165,7 +165,9 @@ class Routes:
         """
 
         def decorator(view: View) -> View:
-            known = documents.of_raw(document, access=access, refuses=refuses, name=self._name_of(view))
+            known = documents.of_raw(
+                document, rule=rule, access=access, refuses=refuses, name=self._name_of(view)
+            )
             checked: Callable[..., Any] = view
             if access.asker is Asker.OPERATOR:
                 checked = _checked(view, access)
@@ -187,6 +189,7 @@ class Routes:
             if operation.body is not None:
                 made = blueprint.arguments(operation.body, location=BODY, arg_name="body")(made)
             known = documents.of_operation(
+                rule=operation.rule,
                 access=operation.access,
                 status=operation.status,
                 has_body=operation.body is not None,

@@ -11,7 +11,8 @@ from engineshed_server.api.schemas.problems import ProblemSchema
 Document = dict[str, Any]  # a part of an OpenAPI document: JSON of any shape
 
 BODY_TYPE = "application/offset+octet-stream"
-_NUMBER = {"type": "integer", "format": "int64", "minimum": 0}
+_NUMBER = {"type": "integer", "format": "int64", "minimum": 0, "maximum": 10**18 - 1}
+_LENGTH = {"type": "integer", "format": "int64", "minimum": 1, "maximum": 10**18 - 1}
 _TEXT = {"type": "string"}
 
 
@@ -59,7 +60,7 @@ CREATE: Document = {
     "summary": "Begin an upload.",
     "parameters": [
         VERSION,
-        _asked("Upload-Length", _NUMBER, about="Bytes of the whole file."),
+        _asked("Upload-Length", _LENGTH, about="Bytes of the whole file."),
         _asked("Upload-Metadata", _TEXT, required=False, about="Pairs of key and base64; filename is shown."),
     ],
     "responses": {

@@ -14,6 +14,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 
 from engineshed_packages.ids import new_id
+from engineshed_packages.jsontext import escape_controls
 from engineshed_packages.times import format_time
 from engineshed_server.db import api_tokens
 from engineshed_server.db import portal as portal_rows
@@ -98,7 +99,7 @@ def create_api_token(
     Raises:
         Refused: codes ``api-token-name`` and ``api-token-life``.
     """
-    if not 0 < len(name) <= MAX_NAME_CHARS or not name.isprintable():
+    if not 0 < len(name) <= MAX_NAME_CHARS or escape_controls(name) != name:
         raise Refused("api-token-name", f"a token's name has 1 to {MAX_NAME_CHARS} printable characters")
     life = None if expires_s is None else timedelta(seconds=expires_s)
     if life is not None and not timedelta(0) < life <= MAX_LIFE:

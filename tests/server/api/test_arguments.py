@@ -86,7 +86,7 @@ def test_a_body_in_utf_8_by_name_is_read(here: PortalUnderTest) -> None:
         ("cursor=x", "parameter-unreadable"),
         ("cursor=WyJhIl0", "parameter-unreadable"),
         ("cursor=" + "A" * 601, "parameter-unreadable"),
-        ("cursor=WyJhIiwiYiJd", "page-place"),
+        ("cursor=WyJhIiwiYiJd", "parameter-unreadable"),
         ("cursr=1", "parameter-unknown"),
         ("%00=1", "parameter-unknown"),
     ],

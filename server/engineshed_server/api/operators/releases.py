@@ -5,7 +5,7 @@ from __future__ import annotations
 from engineshed_server.api.answers import Page, Shown
 from engineshed_server.api.context import actor, now, portal
 from engineshed_server.api.routes import Routes
-from engineshed_server.api.schemas.paging import Cursor, PageQuery, PageQuerySchema
+from engineshed_server.api.schemas.paging import Cursor, PageQuery, PageQuerySchema, Place
 from engineshed_server.api.schemas.releases import HoldChangeSchema, ReleaseSchema
 from engineshed_server.domain.revisions import Expected
 from engineshed_server.errors import NotFound, Refused
@@ -19,7 +19,7 @@ routes = Routes("releases", "Releases the vendor signed and this portal has.")
 class ReleaseQuerySchema(PageQuerySchema):
     """A place in this list is a product and a version."""
 
-    cursor = Cursor(parts=2)
+    cursor = Cursor(Place.TEXT, Place.VERSION)
 
 
 @routes.page(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from engineshed_server.api.answers import Page
 from engineshed_server.api.context import actor, now, portal
 from engineshed_server.api.routes import Routes
-from engineshed_server.api.schemas.paging import PageQuery
+from engineshed_server.api.schemas.paging import NumberedPageSchema, PageQuery
 from engineshed_server.api.schemas.stops import StopAsked, StopAskedSchema, StopChangedSchema, StopSchema
 from engineshed_server.errors import NotFound, Refused
 from engineshed_server.services import stops
@@ -15,7 +15,7 @@ from engineshed_server.services.stops import StopChanged
 routes = Routes("emergency-stops", "Stops of all changes of engines' software, in force within one second.")
 
 
-@routes.page("/emergency-stops", needs=READERS, name="stops", item=StopSchema)
+@routes.page("/emergency-stops", needs=READERS, name="stops", item=StopSchema, query=NumberedPageSchema)
 def list_stops(query: PageQuery) -> Page:
     """List the emergency stops that are on, the oldest first."""
     page = stops.page_stops(portal(), limit=query.limit, cursor=query.after)

@@ -7,7 +7,7 @@ from http import HTTPStatus
 from engineshed_server.api.answers import Page, Shown
 from engineshed_server.api.context import actor, now, portal
 from engineshed_server.api.routes import PREFIX, Routes
-from engineshed_server.api.schemas.paging import Cursor, PageQuery, PageQuerySchema
+from engineshed_server.api.schemas.paging import Cursor, PageQuery, PageQuerySchema, Place
 from engineshed_server.api.schemas.tokens import (
     ApiTokenSchema,
     ApiTokenWanted,
@@ -24,7 +24,7 @@ routes = Routes("tokens", "API tokens: scoped, revocable, shown once.")
 class ApiTokenQuerySchema(PageQuerySchema):
     """A place in this list is a time and an id."""
 
-    cursor = Cursor(parts=2)
+    cursor = Cursor(Place.MOMENT, Place.TEXT)
 
 
 @routes.page("/tokens", needs=ADMINS, name="tokens", item=ApiTokenSchema, query=ApiTokenQuerySchema)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from marshmallow import fields
 
 from engineshed_server.api.schemas.base import AnswerSchema, Moment, Text
-from engineshed_server.api.schemas.paging import PageQuery, PageQuerySchema
+from engineshed_server.api.schemas.paging import NumberedPageSchema, PageQuery
 
 
 class AuditEntrySchema(AnswerSchema):
@@ -36,7 +36,7 @@ class AuditQuery(PageQuery):
     action: str | None
 
 
-class AuditQuerySchema(PageQuerySchema):
+class AuditQuerySchema(NumberedPageSchema):
     """Which changes are wanted: those of exactly this subject, actor and action."""
 
     makes = AuditQuery

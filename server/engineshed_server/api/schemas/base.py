@@ -3,16 +3,24 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from enum import StrEnum
 from typing import Any, ClassVar, cast
 
 from marshmallow import RAISE, Schema, ValidationError, fields, post_load, validate
 
+from engineshed_packages.errors import ProtocolRefused
 from engineshed_packages.jsontext import Json, escape_controls
-from engineshed_packages.times import format_time
+from engineshed_packages.times import format_time, parse_time
 
+# What of RFC 3339 is taken: UTC, whole seconds or fractions of them; dates that do not exist are none.
+TIME_PATTERN = (
+    r"^(000[1-9]|00[1-9][0-9]|0[1-9][0-9]{2}|[1-9][0-9]{3})-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])"
+    r"T([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](\.[0-9]{1,9})?Z$"
+)
+# No control and no direction characters, as `escape_controls` knows them.
+TEXT_PATTERN = "^[^\\u0000-\\u001f\\u007f-\\u009f\\u200e\\u200f\\u2028-\\u202e\\u2066-\\u2069]*$"
 _DIGITS = re.compile(r"-?[0-9]{1,18}", re.ASCII)
 
 
@@ -63,11 +71,26 @@ class Moment(fields.DateTime):
         return None if value is None else format_time(value)
 
 
+class Instant(fields.DateTime):
+    """An instant in a request: RFC 3339 in UTC."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(metadata={"format": "engineshed-time", "pattern": TIME_PATTERN}, **kwargs)
+
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> datetime:
+        try:
+            return parse_time(value)
+        except ProtocolRefused as err:
+            raise ValidationError("expected a time such as 2026-11-22T22:00:00Z") from err
+
+
 class Text(fields.String):
     """A text of at most *most* characters in a request, without control characters."""
 
     def __init__(self, *, least: int = 1, most: int = 200, **kwargs: Any) -> None:
-        super().__init__(validate=[validate.Length(min=least, max=most), _printable], **kwargs)
+        metadata = {"pattern": TEXT_PATTERN, **kwargs.pop("metadata", {})}
+        checks: list[Callable[[str], object]] = [validate.Length(min=least, max=most), _printable]
+        super().__init__(validate=checks, metadata=metadata, **kwargs)
 
 
 def _printable(text: str) -> None:

@@ -3,31 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any
 
-from marshmallow import ValidationError, fields, post_load, validate
+from marshmallow import fields, post_load, validate
 
-from engineshed_packages.errors import ProtocolRefused
 from engineshed_packages.orders import Window
-from engineshed_packages.times import parse_time
-from engineshed_server.api.schemas.base import AnswerSchema, Flag, RequestSchema, Text, Whole
+from engineshed_server.api.schemas.base import AnswerSchema, Flag, Instant, RequestSchema, Text, Whole
 from engineshed_server.api.schemas.engines import OrderSchema
-from engineshed_server.api.schemas.paging import Cursor, PageQuerySchema
+from engineshed_server.api.schemas.paging import Cursor, PageQuerySchema, Place
 from engineshed_server.domain.orders import GIVEN_VERBS
+from engineshed_server.errors import Refused
 from engineshed_server.services.ordering import ACCEPT_WITHIN_S, MAX_WITHIN_S, MIN_WITHIN_S, Ask
 
 MAX_NAMED_ENGINES = 1000
-
-
-class Instant(fields.DateTime):
-    """An instant in a request: RFC 3339 in UTC with whole seconds."""
-
-    def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> datetime:
-        try:
-            return parse_time(value)
-        except ProtocolRefused as err:
-            raise ValidationError("expected a time such as 2026-11-22T22:00:00Z") from err
 
 
 class WindowSchema(RequestSchema):
@@ -41,7 +29,7 @@ class WindowSchema(RequestSchema):
     @post_load
     def _make(self, values: dict[str, Any], **_: object) -> object:
         if values["closes"] <= values["opens"]:
-            raise ValidationError("closes before it opens", "closes")
+            raise Refused("order-senseless", "the window closes before it opens")
         return Window(**values)
 
 
@@ -87,7 +75,9 @@ class AskOfManySchema(RequestSchema):
     @post_load
     def _make(self, values: dict[str, Any], **_: object) -> object:
         if bool(values["engines"]) == (values["group"] is not None):
-            raise ValidationError("name engines or a group, one of them", "engines")
+            raise Refused(
+                "order-senseless", "found both or neither of engines and group, expected one of them"
+            )
         return AskOfMany(engines=tuple(values["engines"]), group=values["group"], ask=values["ask"])
 
 
@@ -109,4 +99,4 @@ class ManyOrdersSchema(AnswerSchema):
 class OrderQuerySchema(PageQuerySchema):
     """A place in this list is when an order was given, its number and its id."""
 
-    cursor = Cursor(parts=3)
+    cursor = Cursor(Place.MOMENT, Place.NUMBER, Place.TEXT)

@@ -5,15 +5,20 @@ from __future__ import annotations
 import base64
 import json
 from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
 from typing import Any, ClassVar
 
 from marshmallow import ValidationError, fields
 
+from engineshed_packages.errors import VersionUnreadable
+from engineshed_packages.versions import Version
 from engineshed_server.api.schemas.base import Digits, RequestSchema
 
 DEFAULT_LIMIT = 100
 MAX_LIMIT = 1000
 MAX_CURSOR_CHARS = 600
+MAX_NUMBER_DIGITS = 18
 
 Position = tuple[str, ...]
 
@@ -23,31 +28,58 @@ def write_cursor(position: Position) -> str:
     return base64.urlsafe_b64encode(json.dumps(position).encode("utf-8")).decode("ascii").rstrip("=")
 
 
-class Cursor(fields.String):
-    """A place in a list, taken from the ``Link`` of the page before; becomes a tuple of *parts* texts."""
+class Place(StrEnum):
+    """What a part of a place in a list is."""
 
-    def __init__(self, *, parts: int = 1, **kwargs: Any) -> None:
-        kwargs.setdefault("metadata", {"format": "cursor", "description": "from the Link of the page before"})
-        super().__init__(load_default=None, **kwargs)
+    TEXT = "text"
+    NUMBER = "number"
+    MOMENT = "moment"
+    VERSION = "version"
+
+    def check(self, part: object) -> str:
+        """Return *part* when it is one.
+
+        Raises:
+            ValueError, VersionUnreadable: it is none.
+        """
+        if not (isinstance(part, str) and part.isascii() and part.isprintable()):
+            raise ValueError("no text")
+        if self is Place.NUMBER and not (part.isdigit() and len(part) <= MAX_NUMBER_DIGITS):
+            raise ValueError("no number")
+        if self is Place.MOMENT and datetime.fromisoformat(part).tzinfo is None:
+            raise ValueError("no moment in time")
+        if self is Place.VERSION:
+            Version.parse(part)
+        return part
+
+
+class Cursor(fields.String):
+    """A place in a list, taken from the ``Link`` of the page before; becomes a tuple of texts.
+
+    The document names its parts in ``format``, as ``cursor-moment-text``.
+    """
+
+    def __init__(self, *parts: Place) -> None:
+        about = {
+            "description": "From the Link of the page before.",
+            "format": "-".join(["cursor", *parts]),
+            "minLength": 1,
+            "maxLength": MAX_CURSOR_CHARS,
+        }
+        super().__init__(load_default=None, metadata=about)
         self._parts = parts
 
     def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> Any:
         try:
             if len(value) > MAX_CURSOR_CHARS:
                 raise ValueError("too long")
-            found = json.loads(
-                base64.b64decode(value + "=" * (-len(value) % 4), altchars=b"-_", validate=True)
-            )
-            position = tuple(found) if isinstance(found, list) else ()
-            if len(position) != self._parts or not all(_is_place(part) for part in position):
+            padded = value + "=" * (-len(value) % 4)
+            found = json.loads(base64.b64decode(padded, altchars=b"-_", validate=True))
+            if not isinstance(found, list) or len(found) != len(self._parts):
                 raise ValueError("not a place in this list")
-        except (ValueError, RecursionError) as err:
+            return tuple(place.check(part) for place, part in zip(self._parts, found, strict=True))
+        except (ValueError, RecursionError, VersionUnreadable) as err:
             raise ValidationError("is no cursor of this list: begin without one, then follow Link") from err
-        return position
-
-
-def _is_place(part: object) -> bool:
-    return isinstance(part, str) and part.isprintable() and part.isascii()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,4 +101,10 @@ class PageQuerySchema(RequestSchema):
     makes: ClassVar[type[Any]] = PageQuery
 
     limit = Digits(least=1, most=MAX_LIMIT, load_default=DEFAULT_LIMIT)
-    cursor = Cursor()
+    cursor = Cursor(Place.TEXT)
+
+
+class NumberedPageSchema(PageQuerySchema):
+    """The query of a list whose places are numbers."""
+
+    cursor = Cursor(Place.NUMBER)

@@ -9,6 +9,7 @@ from typing import Any
 
 from engineshed_packages.protocol import MAX_SKIPPED
 from engineshed_packages.target import PLATFORMS
+from engineshed_server.api.schemas.base import TIME_PATTERN
 
 Document = dict[str, Any]  # a part of an OpenAPI document: JSON of any shape
 
@@ -23,7 +24,8 @@ def _id(kind: str) -> Document:
 
 
 def _whole(least: int = 0) -> Document:
-    return {"type": "integer", "minimum": least, "maximum": 2**53 - 1}
+    about = "written without a fraction, not even .0"
+    return {"type": "integer", "minimum": least, "maximum": 2**53 - 1, "description": about}
 
 
 def _object(required: list[str], **properties: Document) -> Document:
@@ -35,10 +37,15 @@ def _or_null(document: Document) -> Document:
     return {**document, "type": [document["type"], "null"]}
 
 
-TIME: Document = {"type": "string", "format": "engineshed-time", "description": "RFC 3339 in UTC"}
-VERSION: Document = {"type": "string", "format": "engineshed-version", "maxLength": 64}
+TIME: Document = {
+    "type": "string",
+    "format": "engineshed-time",
+    "pattern": TIME_PATTERN,
+    "description": "RFC 3339 in UTC",
+}
+VERSION: Document = {"type": "string", "format": "engineshed-version", "minLength": 1, "maxLength": 64}
 SHA256: Document = {"type": "string", "pattern": "^[0-9a-f]{64}$"}
-PRODUCT: Document = {"type": "string", "format": "engineshed-product", "maxLength": 64}
+PRODUCT: Document = {"type": "string", "format": "engineshed-product", "minLength": 1, "maxLength": 64}
 PLATFORM: Document = {"type": "string", "enum": list(PLATFORMS)}
 FLAG: Document = {"type": "boolean"}
 SKIPPED = _object(["version", "sha256"], version=VERSION, sha256=SHA256)

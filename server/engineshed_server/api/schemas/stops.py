@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 from marshmallow import fields
 
-from engineshed_server.api.schemas.base import AnswerSchema, Moment, RequestSchema, Text
+from engineshed_packages.target_names import CHANNEL_PATTERN, PRODUCT_PATTERN
+from engineshed_server.api.schemas.base import AnswerSchema, Moment, RequestSchema, Text, Word
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,8 +24,8 @@ class StopAskedSchema(RequestSchema):
 
     makes = StopAsked
 
-    product = Text(most=64, allow_none=True, load_default=None)
-    channel = Text(most=64, allow_none=True, load_default=None)
+    product = Word(PRODUCT_PATTERN, allow_none=True, load_default=None)
+    channel = Word(CHANNEL_PATTERN, allow_none=True, load_default=None)
     reason = Text(most=500, required=True)
 
 

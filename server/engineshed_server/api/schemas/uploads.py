@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
-from typing import Any
 
-from marshmallow import ValidationError, fields
+from marshmallow import fields
 
 from engineshed_packages.jsontext import Json
 from engineshed_server import problems
 from engineshed_server.api.schemas.base import AnswerSchema, Moment
-from engineshed_server.api.schemas.paging import Cursor, PageQuerySchema
+from engineshed_server.api.schemas.paging import Cursor, PageQuerySchema, Place
 from engineshed_server.api.schemas.problems import ProblemSchema
 from engineshed_server.api.schemas.releases import IngestedSchema
 from engineshed_server.errors import ServerError
@@ -56,20 +54,7 @@ class UploadSchema(AnswerSchema):
     problem = fields.Nested(ProblemSchema, allow_none=True)
 
 
-class _UploadCursor(Cursor):
-    """The time an upload was begun at, and its id."""
-
-    def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> Any:
-        position = super()._deserialize(value, attr, data, **kwargs)
-        try:
-            if datetime.fromisoformat(position[0]).tzinfo is None:
-                raise ValueError("no time zone")
-        except ValueError as err:
-            raise ValidationError("is no cursor of this list: begin without one, then follow Link") from err
-        return position
-
-
 class UploadQuerySchema(PageQuerySchema):
     """A place in the list of uploads."""
 
-    cursor = _UploadCursor(parts=2)
+    cursor = Cursor(Place.MOMENT, Place.TEXT)
