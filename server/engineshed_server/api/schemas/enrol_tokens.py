@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from marshmallow import fields, validate
 
+from engineshed_packages.target_names import PRODUCT_PATTERN
 from engineshed_server.api.schemas.base import AnswerSchema, Flag, Moment, RequestSchema, Text, Whole, Word
 from engineshed_server.domain.groups import GROUP_PATTERN
 from engineshed_server.services.enrol_tokens import (
@@ -24,7 +25,7 @@ class EnrolTermsSchema(RequestSchema):
 
     name = Text(least=0, most=MAX_NAME_CHARS, load_default="")
     group = Word(GROUP_PATTERN, load_default=DEFAULT_GROUP)
-    product = Text(most=64, load_default=None, allow_none=True)
+    product = Word(PRODUCT_PATTERN, load_default=None, allow_none=True)
     networks = fields.List(
         Text(most=64),
         load_default=(),
