@@ -84,7 +84,7 @@ def test_an_install_carries_all_it_may_say(here: PortalUnderTest) -> None:
         (
             {"do": "stop", "window": {"opens": "2099-01-02T00:00:00Z", "closes": "2099-01-01T00:00:00Z"}},
             422,
-            "fields-refused",
+            "order-senseless",
         ),
         ({"do": "stop", "accept_within_s": 1}, 422, "fields-refused"),
         ({"do": "stop", "message": "a\nb"}, 422, "fields-refused"),
@@ -139,7 +139,7 @@ def test_orders_are_listed_in_pages_newest_first(here: PortalUnderTest) -> None:
         path = answer.headers.get("Link", "").partition(">")[0].lstrip("<")
     assert found == ["restart", "start", "stop"]
     answer = here.get(f"/api/v1/engines/{engine}/orders?cursor=WyJhIiwiYiIsImMiXQ", token=here.token())
-    assert (answer.status_code, json.loads(answer.data)["code"]) == (400, "page-place")
+    assert (answer.status_code, json.loads(answer.data)["code"]) == (400, "parameter-unreadable")
 
 
 def test_a_release_is_held_from_the_revision_that_was_read(here: PortalUnderTest) -> None:
