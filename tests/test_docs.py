@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from engineshed_client import steps as steps_module
 from engineshed_client.journal import State
 from engineshed_client.settings.keys import KEYS
 from engineshed_packages import exits
@@ -46,8 +47,11 @@ def test_every_state_is_documented(state: str) -> None:
 
 
 def test_every_code_by_which_an_order_is_refused_is_documented() -> None:
-    source = Path(orders_module.__file__).read_text(encoding="utf-8")
-    codes = set(re.findall(r'"(order-[a-z-]+)"', source))
+    sources = [
+        *Path(orders_module.__file__).parent.glob("*.py"),
+        *Path(steps_module.__file__).parent.glob("*.py"),
+    ]
+    codes = {code for path in sources for code in re.findall(r'"(order-[a-z-]+)"', path.read_text("utf-8"))}
     assert len(codes) > 10
     assert {code for code in codes if f"`{code}`" not in text_of("docs/protocol.md")} == set()
 

@@ -81,6 +81,11 @@ class Paths:
         return self.work / "journal.json"
 
     @property
+    def order(self) -> Path:
+        """The order under way that is no attempt, such as one to stop the engine; absent between them."""
+        return self.work / "order.json"
+
+    @property
     def lock(self) -> Path:
         """The lock of the one updater that may work here; never removed."""
         return self.work / "lock"

@@ -23,7 +23,7 @@ from engineshed_client.fsops import FsOps
 from engineshed_client.paths import Paths
 from engineshed_packages.errors import PackagesError
 from engineshed_packages.ids import check_id
-from engineshed_packages.jsontext import Fields, Json, read_object, write_compact
+from engineshed_packages.jsontext import Fields, Json, read_object, without_absent, write_compact
 from engineshed_packages.metadata.seen import Seen as SeenMetadata
 from engineshed_packages.orders import Accepted
 from engineshed_packages.protocol import MAX_SKIPPED, Skipped
@@ -63,6 +63,14 @@ class Seen:
         if known is not None and known.seq >= accepted.seq:
             return self
         return replace(self, accepted={**self.accepted, keyid: accepted})
+
+    def with_answered(self, order_id: str) -> Seen:
+        """What became of the order is kept for the portal: it is not carried out again."""
+        known = {
+            keyid: replace(one, answered=True) if one.id == order_id else one
+            for keyid, one in self.accepted.items()
+        }
+        return self if known == self.accepted else replace(self, accepted=known)
 
     def with_metadata(self, metadata: SeenMetadata) -> Seen:
         """Metadata was verified; *metadata* is what its view says to keep."""
@@ -110,7 +118,8 @@ class Seen:
     def to_bytes(self) -> bytes:
         """The file's content."""
         orders: dict[str, Json] = {
-            keyid: {"seq": one.seq, "id": one.id} for keyid, one in self.accepted.items()
+            keyid: without_absent({"seq": one.seq, "id": one.id, "answered": one.answered or None})
+            for keyid, one in self.accepted.items()
         }
         floors: dict[str, Json] = {product: floor.text for product, floor in self.floors.items()}
         known: dict[str, Json] = {
@@ -127,7 +136,9 @@ def _read_accepted(values: Mapping[str, Json]) -> dict[str, Accepted]:
     found = {}
     for keyid in sorted(outer.rest()):
         one = Fields(outer.object_or_none(keyid) or {}, "seen")
-        found[keyid] = Accepted(seq=one.integer("seq"), id=check_id("ord", one.text("id")))
+        found[keyid] = Accepted(
+            seq=one.integer("seq"), id=check_id("ord", one.text("id")), answered=one.flag("answered")
+        )
     return found
 
 

@@ -15,6 +15,8 @@ from dataclasses import dataclass, replace
 from enum import Enum, auto
 
 from engineshed_client import machine
+from engineshed_client.agent.carrying_out import VERBS, attempt_of, carry_out, finish
+from engineshed_client.agent.gate import check_times
 from engineshed_client.agent.installed import InstalledEngine
 from engineshed_client.agent.judging import (
     Offer,
@@ -23,6 +25,7 @@ from engineshed_client.agent.judging import (
     refused_to_begin,
     remember_accepted,
     tell_refusal,
+    trusted_now,
 )
 from engineshed_client.agent.pace import Rests
 from engineshed_client.agent.polling import Poller
@@ -30,8 +33,8 @@ from engineshed_client.errors import EngineTrouble, EnrolmentRefused, PortalUnav
 from engineshed_client.fetch import Portal
 from engineshed_client.heard import Heard, HeardFile
 from engineshed_client.journal import Journal, State
-from engineshed_client.steps.beginning import begin_update
-from engineshed_client.steps.context import Context
+from engineshed_client.steps.beginning import begin_ordered_rollback, begin_update
+from engineshed_client.steps.context import Context, Word
 from engineshed_client.supervisor import cap_output
 from engineshed_packages.enrolment import EnrolAnswer
 from engineshed_packages.jsontext import Json, write_compact
@@ -48,9 +51,10 @@ class Event(Enum):
     NOTHING = auto()  # the portal has no news
     REFUSED = auto()  # an order was refused
     RESTING = auto()  # an order waits, because the same failed here a short time ago
-    WAITING = auto()  # an attempt waits for its window
+    WAITING = auto()  # an attempt, or an order, waits for its window
     UNFETCHED = auto()  # an attempt waits because its package could not be fetched
     ENDED = auto()  # an attempt ended
+    CARRIED_OUT = auto()  # an order that is no attempt was carried out
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,7 +63,8 @@ class Done:
 
     Attributes:
         code, message: the portal's, the refusal's, or those of the attempt's END line.
-        outcome, attempt: of an attempt that ended.
+        outcome, attempt: of an attempt that ended, or of an order that was carried out.
+        do: what that order asked for.
         probed: whether its new engine was started and found well; it is not when the old one did not run.
         poll_s: seconds to the next poll as the portal wants it; None when it was not asked.
     """
@@ -69,6 +74,7 @@ class Done:
     message: str = ""
     outcome: Outcome | None = None
     attempt: str | None = None
+    do: str | None = None
     probed: bool = False
     poll_s: int | None = None
 
@@ -119,6 +125,7 @@ class Cycle:
                 return journal
         self._settled = False
         found = machine.recover(self._context)
+        finish(self._context)
         self._start_after_boot()
         self._settled = True
         if isinstance(found, Outcome):
@@ -197,11 +204,46 @@ class Cycle:
         )
         if isinstance(verdict, Refusal):
             return self._refuse(verdict, name)
-        if self._rests.is_resting(verdict.target.sha256, time.monotonic()):
-            text = f"{verdict.target.version} failed here a short time ago and is tried again later"
-            return Done(event=Event.RESTING, code="attempt-rests", message=text)
+        if verdict.order.do in VERBS:
+            return self._carry_out(verdict, name)
+        resting = self._find_resting(verdict)
+        if resting is not None:
+            return resting
         begun = self._begin(verdict)
         return self._refuse(begun, name) if isinstance(begun, Refusal) else self._carry_on(begun)
+
+    def _find_resting(self, offer: Offer) -> Done | None:
+        """That the package of *offer* rests; one that is ordered as a retry does not."""
+        target = offer.target
+        if target is None or offer.order.retry:
+            return None
+        if not self._rests.is_resting(target.sha256, time.monotonic()):
+            return None
+        text = f"{target.version} failed here a short time ago and is tried again later"
+        return Done(event=Event.RESTING, code="attempt-rests", message=text)
+
+    def _carry_out(self, offer: Offer, name: str) -> Done:
+        """Do what an accepted order asks that is no attempt, unless its time has not come or is over."""
+        order = offer.order
+        clearance = check_times(order, trusted_now(self._context))
+        if clearance.word is Word.WAIT:
+            return Done(event=Event.WAITING, code=clearance.code, message=clearance.message)
+        if clearance.word is Word.CANCEL:
+            return self._refuse(refused_to_begin(clearance.code, clearance.message, offer), name)
+        remember_accepted(self._context, offer)
+        self._settled = False  # what keeps it from its end is finished by the next cycle
+        result = carry_out(self._context, order)
+        self._settled = True
+        self._send_now()
+        return Done(
+            event=Event.CARRIED_OUT,
+            code=result.code,
+            message=result.message,
+            outcome=result.outcome,
+            attempt=attempt_of(order),
+            do=order.do,
+            probed=result.probed,
+        )
 
     def _refuse(self, refusal: Refusal, name: str) -> Done:
         self._rests.failed(name, time.monotonic())
@@ -213,11 +255,11 @@ class Cycle:
     def _begin(self, offer: Offer) -> Journal | Refusal:
         remember_accepted(self._context, offer)
         try:
-            return begin_update(
-                self._context, offer.target, order=offer.signed.order, envelope=offer.envelope
-            )
+            if offer.target is None:
+                return begin_ordered_rollback(self._context, order=offer.order, envelope=offer.envelope)
+            return begin_update(self._context, offer.target, order=offer.order, envelope=offer.envelope)
         except Refused as err:
-            return refused_to_begin(err, offer)
+            return refused_to_begin(err.code, err.message, offer)
 
     def _send_now(self) -> None:
         """Send reports at once; without the portal they wait for the next cycle."""

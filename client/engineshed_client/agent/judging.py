@@ -10,16 +10,26 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 
 from engineshed_client.agent.installed import InstalledEngine
-from engineshed_client.errors import ContentRefused, Refused
+from engineshed_client.agent.polling import CAPABILITIES
+from engineshed_client.errors import ContentRefused
 from engineshed_client.fetch import Portal
 from engineshed_client.steps.context import Context
 from engineshed_packages.enrolment import EnrolAnswer
 from engineshed_packages.errors import OrderRefused
 from engineshed_packages.ids import derived_id
 from engineshed_packages.jsontext import Json, escape_controls, write_compact
-from engineshed_packages.orders import Accepted, EngineFacts, Order, SignedOrder, accept_order, verify_order
+from engineshed_packages.orders import (
+    INSTALL,
+    Accepted,
+    EngineFacts,
+    Order,
+    SignedOrder,
+    accept_order,
+    verify_order,
+)
 from engineshed_packages.protocol import REFUSAL, Outcome, Report
 from engineshed_packages.target import Target
 from engineshed_packages.versions import Version
@@ -29,11 +39,16 @@ MAX_MESSAGE_CHARS = 2000  # of a report
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Offer:
-    """An order that this engine accepts, and the vendor's verified target it names."""
+    """An order that this engine accepts; *target* is the vendor's verified one, for an install alone."""
 
     signed: SignedOrder
-    target: Target
+    target: Target | None
     envelope: Mapping[str, Json]
+
+    @property
+    def order(self) -> Order:
+        """The order."""
+        return self.signed.order
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,16 +90,29 @@ def judge(
     except OrderRefused as err:
         return Refusal(code=err.code, message=err.message, order=None, name=name)
     order = signed.order
+    target = None
     try:
-        view = portal.open_view()
-        target = None if order.package is None else view.find(order.package.path)
-        facts = _facts(context, credentials, installed)
-        accept_order(signed, target, facts=facts, now=view.trusted_time)
+        if order.do == INSTALL:
+            view = portal.open_view()
+            now = view.trusted_time
+            target = None if order.package is None else view.find(order.package.path)
+        else:
+            # Nothing of the vendor's is needed for it: it works while his metadata cannot be had.
+            now = trusted_now(context)
+        accept_order(signed, target, facts=_facts(context, credentials, installed), now=now)
     except (OrderRefused, ContentRefused) as err:
         return Refusal(code=err.code, message=err.message, order=order, name=name)
-    # Every verb this updater accepts installs a package, and accept_order has found its target.
-    assert target is not None
     return Offer(signed=signed, target=target, envelope=envelope)
+
+
+def trusted_now(context: Context) -> datetime:
+    """The later of the host's clock and the newest date that the vendor signed.
+
+    Raises:
+        DiskTrouble: what was seen cannot be read.
+    """
+    newest = context.seen.load().metadata.newest_date
+    return context.now() if newest is None else max(context.now(), newest)
 
 
 def _facts(context: Context, credentials: EnrolAnswer, installed: Version | None) -> EngineFacts:
@@ -98,6 +126,7 @@ def _facts(context: Context, credentials: EnrolAnswer, installed: Version | None
         accepted=seen.accepted,
         skipped=frozenset(one.sha256 for one in seen.skipped),
         floors=seen.floors,
+        verbs=frozenset(CAPABILITIES),
     )
 
 
@@ -109,15 +138,15 @@ def remember_accepted(context: Context, offer: Offer) -> None:
     """
     signed, seen = offer.signed, context.seen.load()
     after = seen.with_order(signed.keyid, Accepted(seq=signed.order.seq, id=signed.order.id))
-    if signed.order.retry:
+    if signed.order.retry and offer.target is not None:
         after = after.without_skipped(offer.target.sha256)
     if after != seen:
         context.seen.save(after)
 
 
-def refused_to_begin(err: Refused, offer: Offer) -> Refusal:
+def refused_to_begin(code: str, message: str, offer: Offer) -> Refusal:
     """The refusal of an accepted order that could not be begun, as when its version is installed already."""
-    return Refusal(code=err.code, message=err.message, order=offer.signed.order, name=offer.signed.order.id)
+    return Refusal(code=code, message=message, order=offer.order, name=offer.order.id)
 
 
 def tell_refusal(refusal: Refusal, context: Context, installed: InstalledEngine) -> None:

@@ -143,8 +143,9 @@ class Loop:
             wait_s = self._trouble_wait_s(None)
         else:
             self._troubles = 0
-            # The portal is to see at once what an attempt came to; what failed rests by itself (pace.Rests).
-            wait_s = 0.0 if done.event is Event.ENDED else poll_wait_s(self._poll_s, random.random())
+            # The portal is to see at once what it came to; what failed rests by itself (pace.Rests).
+            ended = done.event in (Event.ENDED, Event.CARRIED_OUT)
+            wait_s = 0.0 if ended else poll_wait_s(self._poll_s, random.random())
         told = {"event": done.event.name, "code": done.code, "next": self._after(wait_s)}
         logger.info("cycle ended", extra=told)
         return wait_s

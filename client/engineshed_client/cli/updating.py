@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from pathlib import Path
 
 from engineshed_client import machine
@@ -10,22 +9,18 @@ from engineshed_client.agent import Cycle, Done, Event, connect, host_clock
 from engineshed_client.agent.judging import Refusal, judge
 from engineshed_client.cli import codes
 from engineshed_client.cli.frame import NOT_STARTED, Frame
-from engineshed_client.errors import ClientError, Refused, client_boundary
+from engineshed_client.errors import Refused, client_boundary
 from engineshed_client.fetch import read_trusted_root
-from engineshed_client.install.trees import Tree, find_tree, list_previous
-from engineshed_client.journal import State
+from engineshed_client.journal import Journal, State
 from engineshed_client.steps.beginning import begin_install, begin_rollback
 from engineshed_client.steps.context import Context
 from engineshed_packages import exits
 from engineshed_packages.bundle import open_bundle
 from engineshed_packages.errors import PackagesError
-from engineshed_packages.metadata import trusted_view
 from engineshed_packages.metadata.cache import MetadataCache
 from engineshed_packages.protocol import Outcome
 from engineshed_packages.target import ANY, Target
 from engineshed_packages.versions import Version
-
-logger = logging.getLogger(__name__)
 
 NO_PACKAGE = "no-package"
 MAX_STEPS = 20  # releases in a row that each need the one before
@@ -52,6 +47,13 @@ def run_check(frame: Frame) -> int:
         frame.output.error(verdict.code, f"the portal's order is refused: {verdict.message}")
         return codes.of_done(Done(event=Event.REFUSED, code=verdict.code))
     target = verdict.target
+    if target is None:
+        do = verdict.order.do
+        frame.output.result(
+            {"available": False, "code": answer.code, "message": answer.text, "ordered": do},
+            f"the portal orders the engine to {do}: engineshed-client update",
+        )
+        return exits.DONE
     frame.output.result(
         {"available": True, "version": target.version.text, "length_bytes": target.length_bytes},
         f"{target.product} {target.version} is available: engineshed-client update",
@@ -71,6 +73,8 @@ def run_update(frame: Frame) -> int:
             if done.event is Event.ENDED:
                 ended.append(done)
                 frame.output.talk(f"attempt {done.attempt}: {done.outcome}{_not_started(done)}")
+            elif done.event is Event.CARRIED_OUT:
+                frame.output.talk(f"ordered to {done.do}: {done.outcome} {done.message}".rstrip())
             if done.outcome is not Outcome.OK:
                 break
     version, code = parts.installed.version(), codes.of_done(done)
@@ -153,55 +157,22 @@ def run_rollback(frame: Frame) -> int:
     context = frame.open_base()
     with frame.locked(context):
         machine.recover(context)
-        with client_boundary():
-            live = find_tree(context.paths.engine, context.settings.kept)
-        journal = begin_rollback(context, _folder_of(context, frame.arguments.version, live))
+        journal = begin_rollback(context, _version_of(frame.arguments.version))
         code = frame.carry_out(context, journal)
-        if code == exits.DONE and live is not None and journal.goal.version < live.manifest.version:
-            _skip(frame, context, live)
+        if code == exits.DONE:
+            _tell_skipped(frame, context, journal)
         return code
 
 
-def _folder_of(context: Context, text: str | None, live: Tree | None) -> str | None:
-    """The newest kept folder of the version *text*; None leaves the choice to the machine.
-
-    Raises:
-        Refused: codes ``version-unreadable``, ``up-to-date``, ``no-previous``.
-    """
-    if text is None:
-        return None
+def _version_of(text: str | None) -> Version | None:
     try:
-        wanted = Version.parse(text)
+        return None if text is None else Version.parse(text)
     except PackagesError as err:
         raise Refused(err.code, err.message) from err
-    if live is not None and live.manifest.version == wanted:
-        raise Refused(codes.UP_TO_DATE, f"{wanted} is installed already")
-    kept = []
-    with client_boundary():
-        for folder in list_previous(context.paths):
-            tree = find_tree(folder, context.settings.kept)
-            if tree is not None and tree.manifest.version == wanted:
-                return folder.name
-            kept += [] if tree is None else [tree.manifest.version.text]
-    found = ", ".join(kept) or "none"
-    raise Refused("no-previous", f"version {wanted} is not kept beside {context.paths.engine}; kept: {found}")
 
 
-def _skip(frame: Frame, context: Context, left: Tree) -> None:
-    """Put the release that was left on the skip list, or the portal would order it again at once.
-
-    Only a release that the trusted metadata knows can be ordered; trouble with it changes nothing about
-    the rollback.
-    """
-    try:
-        root, seen = read_trusted_root(context.settings), context.seen.load()
-        with client_boundary():
-            view = trusted_view(
-                cache=context.paths.metadata, trusted_root=root, now=host_clock(), seen=seen.metadata
-            )
-        for target in view.targets:
-            if target.manifest_sha256 == left.manifest_sha256:
-                context.seen.save(context.seen.load().with_skipped(target.version, target.sha256))
-                frame.output.talk(f"{target.version} is not installed again until an order says retry")
-    except ClientError as err:
-        logger.warning("release left not put on the skip list", extra={"code": err.code})
+def _tell_skipped(frame: Frame, context: Context, journal: Journal) -> None:
+    """Say that the release that was left is not offered again by itself, when that is so."""
+    left = None if journal.origin is None else journal.origin.version
+    if left is not None and any(one.version == left for one in context.seen.load().skipped):
+        frame.output.talk(f"{left} is not installed again until an order says retry")

@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
@@ -17,11 +18,12 @@ from engineshed_client.fsops import find_stat
 from engineshed_client.install.trees import Tree, list_previous
 from engineshed_client.journal import Goal, Journal, Kind, Origin, State
 from engineshed_client.steps.context import Context
-from engineshed_client.steps.facts import tree_in
+from engineshed_client.steps.facts import find_signed, tree_in
 from engineshed_packages.ids import new_id
 from engineshed_packages.jsontext import Json
 from engineshed_packages.orders import Order
 from engineshed_packages.target import Target
+from engineshed_packages.versions import Version
 
 logger = logging.getLogger(__name__)
 
@@ -101,29 +103,57 @@ def begin_install(
     )
 
 
-def begin_rollback(context: Context, folder: str | None = None) -> Journal:
+def begin_rollback(context: Context, version: Version | None = None) -> Journal:
     """Begin the return to a kept previous version, with the customer's live files.
 
     Args:
-        folder: name of the previous version's folder; None takes the newest that is whole.
+        version: the kept version; None takes the newest that is whole.
 
     Raises:
-        Refused: code ``no-previous``: there is none such, or it is not whole.
+        Refused: codes ``up-to-date`` (it is installed) and ``no-previous``: there is none such, or it is not
+            whole.
         TryLater, JournalUnwritable: as for ``begin_update``.
     """
     installed = _installed(context)
-    tree = _find_previous(context, installed, folder)
+    tree = _find_previous(context, installed, version)
+    return _begin(context, _rollback(context, installed, tree))
+
+
+def begin_ordered_rollback(context: Context, *, order: Order, envelope: Mapping[str, Json]) -> Journal:
+    """Begin the return that an accepted *order* asks for.
+
+    Unlike the host's administrator a portal takes no engine back below the vendor's floor, or to a release
+    that the vendor withdrew.
+
+    Raises:
+        Refused: as ``begin_rollback``, and codes ``order-below-floor``, ``order-withdrawn``.
+        TryLater, JournalUnwritable: as for ``begin_update``.
+    """
+    installed = _installed(context)
+    tree = _find_previous(context, installed, order.returns_to)
+    version, product = tree.manifest.version, context.settings.product
+    floor = context.seen.load().floors.get(product)
+    if floor is not None and version < floor:
+        raise Refused(
+            "order-below-floor",
+            f"order {order.id} returns to {version}, below the vendor's floor {floor}",
+        )
+    target = find_signed(context, tree.manifest_sha256)
+    if target is not None and target.withdrawn:
+        raise Refused("order-withdrawn", f"the vendor has withdrawn {product} {version}")
+    journal = _rollback(context, installed, tree)
+    return _begin(context, replace(journal, order=envelope, order_id=order.id, seq=order.seq))
+
+
+def _rollback(context: Context, installed: Tree | None, tree: Tree) -> Journal:
     goal = Goal(version=tree.manifest.version, manifest_sha256=tree.manifest_sha256, folder=tree.folder.name)
-    return _begin(
-        context,
-        Journal(
-            attempt=new_id("att"),
-            kind=Kind.ROLLBACK,
-            state=State.STAGING,
-            goal=goal,
-            origin=_origin(installed),
-            started=context.now(),
-        ),
+    return Journal(
+        attempt=new_id("att"),
+        kind=Kind.ROLLBACK,
+        state=State.STAGING,
+        goal=goal,
+        origin=_origin(installed),
+        started=context.now(),
     )
 
 
@@ -217,17 +247,24 @@ def _check_local(context: Context, target: Target, installed: Tree | None) -> No
         raise Refused("min-version", f"{target.version} needs {step} installed first, found {version}")
 
 
-def _find_previous(context: Context, installed: Tree | None, folder: str | None) -> Tree:
+def _find_previous(context: Context, installed: Tree | None, version: Version | None) -> Tree:
+    """The newest whole kept engine, of *version* when one is named."""
+    if version is not None and installed is not None and installed.manifest.version == version:
+        raise Refused("up-to-date", f"{version} is installed already")
+    kept = []
     with client_boundary():
         for path in list_previous(context.paths):
-            tree = tree_in(context, path) if folder in (None, path.name) else None
+            tree = tree_in(context, path)
             if tree is None or (installed is not None and tree.manifest_sha256 == installed.manifest_sha256):
                 continue
-            if tree.is_whole():
+            kept.append(tree.manifest.version.text)
+            if version in (None, tree.manifest.version) and tree.is_whole():
                 return tree
-    wanted = "previous version" if folder is None else f"previous version {folder}"
+    wanted = "whole previous version" if version is None else f"whole {version}"
     raise Refused(
-        "no-previous", f"no whole {wanted} is kept beside {context.paths.engine}: install a bundle instead"
+        "no-previous",
+        f"no {wanted} is kept beside {context.paths.engine} (kept: {', '.join(kept) or 'none'}): "
+        "install a bundle instead",
     )
 
 

@@ -16,7 +16,7 @@ from engineshed_client.install.trees import list_previous
 from engineshed_client.journal import Journal, State
 from engineshed_client.steps.beginning import write_begin
 from engineshed_client.steps.context import TROUBLE, Context, Event, Result, fault_of
-from engineshed_client.steps.facts import clear_downloads, clear_own_staged, restore, tree_in
+from engineshed_client.steps.facts import clear_downloads, clear_own_staged, find_signed, restore, tree_in
 from engineshed_client.supervisor import engine_output
 from engineshed_packages.protocol import Outcome, Report
 from engineshed_packages.versions import Version
@@ -36,6 +36,7 @@ def committed(context: Context, journal: Journal) -> Result:
     _sweep(context, journal)
     _tidy(context, journal, prune)
     _tidy(context, journal, _forgive)
+    _tidy(context, journal, _skip_what_was_left)
     _end(context, journal)
     context.journals.drop()
     return Event.DONE, journal
@@ -90,6 +91,15 @@ def _end(context: Context, journal: Journal) -> None:
     )
     if context.engine_id is not None:
         context.outbox.put(_report(context, journal, context.engine_id, code=code, version=version))
+    _tidy(context, journal, _answered)
+
+
+def _answered(context: Context, journal: Journal) -> None:
+    """The order of this attempt is not carried out once more, whoever repeats it."""
+    seen = context.seen.load()
+    after = seen if journal.order_id is None else seen.with_answered(journal.order_id)
+    if after != seen:
+        context.seen.save(after)
 
 
 def _was_probed(journal: Journal) -> bool:
@@ -155,6 +165,16 @@ def _forgive(context: Context, journal: Journal) -> None:
     seen, target = context.seen.load(), journal.goal.target
     if target is not None and any(one.sha256 == target.sha256 for one in seen.skipped):
         context.seen.save(seen.without_skipped(target.sha256))
+
+
+def _skip_what_was_left(context: Context, journal: Journal) -> None:
+    """A newer release that was left for an older one, by order or by hand, is not offered back at once."""
+    origin = journal.origin
+    if origin is None or journal.goal.version >= origin.version:
+        return
+    left = find_signed(context, origin.manifest_sha256)
+    if left is not None:  # what the vendor does not list, nobody can order
+        context.seen.save(context.seen.load().with_skipped(left.version, left.sha256))
 
 
 def _sweep(context: Context, journal: Journal) -> None:

@@ -11,7 +11,8 @@ import logging
 from enum import Enum, auto
 from pathlib import Path
 
-from engineshed_client.errors import TreeBroken
+from engineshed_client.errors import ClientError, TreeBroken, client_boundary
+from engineshed_client.fetch import read_trusted_root
 from engineshed_client.fsops import find_stat
 from engineshed_client.install.files import remove_tree
 from engineshed_client.install.swapping import rename_patiently, set_failed_aside, swap_back
@@ -24,6 +25,8 @@ from engineshed_client.install.trees import (
 )
 from engineshed_client.journal import Journal, Origin
 from engineshed_client.steps.context import Context
+from engineshed_packages.metadata import trusted_view
+from engineshed_packages.target import Target
 
 logger = logging.getLogger(__name__)
 
@@ -55,6 +58,23 @@ def which(context: Context, journal: Journal, folder: Path) -> Which:
     if journal.origin is not None and tree.manifest_sha256 == journal.origin.manifest_sha256:
         return Which.FROM
     return Which.OTHER
+
+
+def find_signed(context: Context, manifest_sha256: str) -> Target | None:
+    """The vendor's target of an engine that is on disk, by the metadata verified here before.
+
+    None when it is not listed, and when the metadata is gone or has expired: nothing can be told then.
+    """
+    try:
+        root, seen = read_trusted_root(context.settings), context.seen.load()
+        with client_boundary():
+            view = trusted_view(
+                cache=context.paths.metadata, trusted_root=root, now=context.now(), seen=seen.metadata
+            )
+    except ClientError as err:
+        logger.info("vendor's metadata not at hand", extra={"code": err.code})
+        return None
+    return next((one for one in view.targets if one.manifest_sha256 == manifest_sha256), None)
 
 
 def previous_of(context: Context, journal: Journal) -> Path | None:

@@ -9,7 +9,7 @@ from pathlib import Path
 from engineshed_client.errors import DiskTrouble, PortalUnavailable, Refused
 from engineshed_client.fsops import find_stat
 from engineshed_client.journal import Journal
-from engineshed_client.steps.context import Context, Event, Result
+from engineshed_client.steps.context import Context, Event, Result, Word
 from engineshed_packages.archive import open_archive
 from engineshed_packages.digests import sha256_file
 from engineshed_packages.errors import ContentMismatch
@@ -49,6 +49,7 @@ def downloading(context: Context, journal: Journal) -> Result:
     _check_space(context, target, part)
     if journal.tries:
         _check_offered(context, target)
+        _check_ordered(context, journal)
     journal = context.save(replace(journal, tries=journal.tries + 1))
     if journal.bundle is not None:
         _copy_from_bundle(context, target, Path(journal.bundle))
@@ -86,6 +87,18 @@ def _check_offered(context: Context, target: Target) -> None:
         raise Refused("withdrawn", now.withdrawal)
     if now is None or now.sha256 != target.sha256:
         raise Refused("withdrawn", f"the vendor does not offer {target.product} {target.version} any more")
+
+
+def _check_ordered(context: Context, journal: Journal) -> None:
+    """Nor does it go on for an order that was cancelled, stopped or superseded meanwhile."""
+    if journal.order is None or context.gate is None:
+        return
+    try:
+        clearance = context.gate.ask(journal, context.now())
+    except PortalUnavailable:
+        return  # the download itself will tell
+    if clearance.word is Word.CANCEL:
+        raise Refused(clearance.code, clearance.message)
 
 
 def _copy_from_bundle(context: Context, target: Target, bundle: Path) -> None:

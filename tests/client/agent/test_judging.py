@@ -62,7 +62,7 @@ HOSTILE: dict[str, Make] = {
     "order-other-engine": lambda portal, target: portal.order(target, engine=new_id("eng")),
     "order-other-portal": lambda portal, target: portal.order(target, portal=new_id("ptl")),
     "order-expired": lambda portal, target: portal.order(target, accept_before=now() - timedelta(seconds=1)),
-    "order-unsupported": lambda portal, target: portal.order(target, do="restart"),
+    "order-unsupported": lambda portal, target: portal.order(target, do="collect-logs"),
     "order-target-mismatch": of_another_digest,
     "order-target-unknown": of_an_unknown_path,
     "order-payload-type": lambda portal, target: {**portal.order(target), "payloadType": "text/plain"},

@@ -150,9 +150,10 @@ def test_an_attempt_without_a_journal_does_not_begin(host: Host) -> None:
 # rollback
 
 
-def _roll_back(host: Host, folder: str | None = None) -> object:
+def _roll_back(host: Host, version: str | None = None) -> object:
     context = host.context()
-    return machine.run(context, begin_rollback(context, folder))
+    wanted = None if version is None else Version.parse(version)
+    return machine.run(context, begin_rollback(context, wanted))
 
 
 def test_a_rollback_goes_to_the_previous_version_with_the_live_files(host: Host) -> None:
@@ -181,11 +182,15 @@ def test_a_second_rollback_goes_forward_again(host: Host) -> None:
     assert host.version == "1.1.0"
 
 
-def test_a_rollback_to_a_named_folder_goes_there(host: Host) -> None:
+def test_a_rollback_to_a_named_version_goes_there(host: Host) -> None:
     host.install("1.1.0")
-    with pytest.raises(Refused):
-        begin_rollback(host.context(), "engine_20200101")
-    _roll_back(host, "engine_20261122")
+    with pytest.raises(Refused) as raised:
+        begin_rollback(host.context(), Version.parse("0.9"))
+    assert (raised.value.code, "kept: 1.0.0" in raised.value.message) == ("no-previous", True)
+    with pytest.raises(Refused) as raised:
+        begin_rollback(host.context(), Version.parse("1.1"))
+    assert raised.value.code == "up-to-date"
+    _roll_back(host, "1.0")
     assert host.version == "1.0.0"
 
 
