@@ -157,7 +157,7 @@ class _Handler(BaseHTTPRequestHandler):
         headers = {name.lower(): value for name, value in self.headers.items()}
         self.faulty.serve(self, Request(self.command, self.path, headers, body))
 
-    do_GET = do_HEAD = do_POST = do_PUT = _any
+    do_GET = do_HEAD = do_POST = do_PUT = do_PATCH = do_DELETE = _any
 
     def log_message(self, format: str, *args: object) -> None:
         """Say nothing: the tests' output is not the place."""

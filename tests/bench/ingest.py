@@ -70,7 +70,7 @@ def _commands(bundle: Path, copy: Path) -> Cost:
 def _ingest(here: RunningPortal, pid: int, bundle: Path) -> Cost:
     os.sync()  # what the commands left to be written does not count here
     before_s = cpu_s(pid)
-    words: Sequence[str | Path] = ["engineshed-server", "upload", bundle, "--portal", here.address]
+    words: Sequence[str | Path] = ["engineshed-server", "upload", bundle, "--to", here.address]
     ended = run_command([*words, "--no-progress"], ENGINESHED_TOKEN=here.token)
     return Cost(cpu_s(pid) - before_s, ended.seconds)
 

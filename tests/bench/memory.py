@@ -155,7 +155,7 @@ def _measure(here: RunningPortal, host: Host, proxy: CountingProxy, size_bytes: 
     pids = here.processes()
     started = tree_pss_bytes(pids)
     upload = run_command(
-        ["engineshed-server", "upload", bundle, "--portal", here.address, "--no-progress"],
+        ["engineshed-server", "upload", bundle, "--to", here.address, "--no-progress"],
         ENGINESHED_TOKEN=here.token,
     )
     update = host.run("update")

@@ -138,8 +138,12 @@ def test_the_upload_command_publishes_through_nginx(front: Front) -> None:
     bundle, ca = front.portal.vendor.bundle("0.2.0"), front.nginx.authority.ca_file
     words = [sys.executable, "-P", "-m", "engineshed_server.cli", "upload", str(bundle), "--no-progress"]
     run = subprocess.run(
-        [*words, "--portal", front.nginx.address, "--ca-file", str(ca)],
-        env={**os.environ, "ENGINESHED_TOKEN": front.portal.token},
+        [*words, "--to", front.nginx.address, "--ca-file", str(ca)],
+        env={
+            **os.environ,
+            "ENGINESHED_TOKEN": front.portal.token,
+            "XDG_STATE_HOME": str(front.nginx.folder / "state"),
+        },
         capture_output=True,
         text=True,
         timeout=60,

@@ -29,7 +29,7 @@ from engineshed_client.agent import open_base
 from engineshed_client.settings import load_settings
 from engineshed_packages.builder import build_package
 from engineshed_packages.target import Target
-from engineshed_packages.transport import HttpClient
+from engineshed_packages.transport import FilePart, HttpClient
 from engineshed_packages.versions import Version
 from tests.client.little_engine import wait_until
 from tests.vendor import Vendor
@@ -131,7 +131,8 @@ class PortalProcess:
     def upload(self, bundle: Path) -> None:
         """Put *bundle* on the portal."""
         with HttpClient() as client:
-            client.put_file(f"{self.url}/api/v1/bundles/{bundle.name}", bundle, token=self._token)
+            url = f"{self.url}/api/v1/bundles/{bundle.name}"
+            client.send("PUT", url, token=self._token, headers={}, body=FilePart.whole(bundle))
 
     def line(self, *words: str) -> str:
         """A fresh enrolment line."""

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from engineshed_packages.errors import Missing, PackagesError, SourceRefused, Unavailable
-from engineshed_packages.transport import DownloadResult, HttpClient, HttpRefused
+from engineshed_packages.transport import DownloadResult, FilePart, HttpClient, HttpRefused
 from tests.authority import Authority
 from tests.faulty_http import Exchange, FaultyServer, answers
 
@@ -300,7 +300,9 @@ def test_an_upload_sends_the_files_bytes_and_their_length(
     file = tmp_path / "bundle.zip"
     file.write_bytes(DATA)
     server.at("/bundles/b.zip", answers.json(b'{"code":"published"}', 201))
-    answer = client.put_file(server.url + "/bundles/b.zip", file, token="t")
+    answer = client.send(
+        "PUT", server.url + "/bundles/b.zip", token="t", headers={}, body=FilePart.whole(file)
+    )
     request = server.requests[0]
     assert (answer.status, request.method, request.body) == (201, "PUT", DATA)
     assert request.headers["content-length"] == str(len(DATA))
@@ -312,7 +314,7 @@ def test_an_upload_tells_how_far_it_is(server: FaultyServer, client: HttpClient,
     file.write_bytes(b"x" * 600_000)
     server.at("/x", answers.json(b"{}"))
     told: list[int] = []
-    client.put_file(server.url + "/x", file, progress=told.append)
+    client.send("PUT", server.url + "/x", headers={}, body=FilePart.whole(file, told.append))
     assert (sorted(told), told[0] < 600_000, told[-1]) == (told, True, 600_000)
 
 
@@ -322,7 +324,7 @@ def test_an_empty_upload_has_the_length_zero(
     file = tmp_path / "empty"
     file.write_bytes(b"")
     server.at("/x", answers.json(b"{}"))
-    client.put_file(server.url + "/x", file)
+    client.send("PUT", server.url + "/x", headers={}, body=FilePart.whole(file))
     assert server.requests[0].headers["content-length"] == "0"
 
 
@@ -331,13 +333,38 @@ def test_an_upload_that_is_refused_says_why(server: FaultyServer, client: HttpCl
     file.write_bytes(DATA)
     server.at("/x", answers.json(b'{"code":"upload-too-large","detail":"At most 1 MB."}', 413))
     with pytest.raises(HttpRefused) as caught:
-        client.put_file(server.url + "/x", file)
+        client.send("PUT", server.url + "/x", headers={}, body=FilePart.whole(file))
     assert (caught.value.status, caught.value.problem) == (413, "upload-too-large")
 
 
 def test_an_upload_of_a_missing_file_is_the_callers_oserror(
     server: FaultyServer, client: HttpClient, tmp_path: Path
 ) -> None:
+    part = FilePart(path=tmp_path / "none", offset_bytes=0, length_bytes=1)
     with pytest.raises(FileNotFoundError):
-        client.put_file(server.url + "/x", tmp_path / "none")
+        client.send("PUT", server.url + "/x", headers={}, body=part)
     assert server.requests == []
+
+
+def test_a_part_of_a_file_is_sent_with_its_own_length(
+    server: FaultyServer, client: HttpClient, tmp_path: Path
+) -> None:
+    file = tmp_path / "bundle.zip"
+    file.write_bytes(DATA)
+    server.at("/x", answers.status(204))
+    part = FilePart(path=file, offset_bytes=3, length_bytes=5)
+    client.send("PATCH", server.url + "/x", headers={"Upload-Offset": "3"}, body=part)
+    request = server.requests[0]
+    assert (request.method, request.body, request.headers["upload-offset"]) == ("PATCH", DATA[3:8], "3")
+    assert request.headers["content-length"] == "5"
+
+
+def test_a_file_that_becomes_shorter_ends_the_exchange_at_once(
+    server: FaultyServer, client: HttpClient, tmp_path: Path
+) -> None:
+    file = tmp_path / "bundle.zip"
+    file.write_bytes(DATA)
+    part = FilePart(path=file, offset_bytes=0, length_bytes=len(DATA) + 1)
+    with pytest.raises(Unavailable) as caught:
+        client.send("PUT", server.url + "/x", headers={}, body=part)
+    assert "became shorter" in caught.value.message

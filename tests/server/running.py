@@ -3,6 +3,7 @@
 import http.client
 import json
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -10,6 +11,8 @@ from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 from urllib.parse import urlsplit
+
+import psutil
 
 from engineshed_packages.enrolment import EnrolAnswer, EnrolLine, EnrolRequest, TokenAnswer, TokenRequest
 from engineshed_packages.versions import Version
@@ -137,6 +140,21 @@ class RunningPortal:
             connection.request("POST", path, body, {"Content-Type": "application/json", **headers})
             answer = connection.getresponse()
             return answer.status, answer.read()
+
+    def kill(self) -> None:
+        """Kills the portal with all its processes, as a power cut would; `start` starts it again."""
+        assert self.process is not None
+        below = psutil.Process(self.process.pid).children(recursive=True)
+        for pid in (self.process.pid, *(one.pid for one in below)):
+            kill_quietly(pid, signal.SIGKILL)
+        self.process.wait()
+        wait_until(lambda: not any(one.is_running() for one in below), "all processes are gone")
+
+    def workers(self) -> list[int]:
+        """Process ids of those that answer requests."""
+        assert self.process is not None
+        (gunicorn,) = psutil.Process(self.process.pid).children()
+        return [one.pid for one in gunicorn.children()]
 
     def end(self) -> None:
         """Ends what runs, also after a failed test."""

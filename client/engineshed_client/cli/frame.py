@@ -15,7 +15,6 @@ from engineshed_client import machine
 from engineshed_client.agent import open_base
 from engineshed_client.cli import codes
 from engineshed_client.cli.output import Output
-from engineshed_client.cli.progress import Show, choose
 from engineshed_client.errors import Locked, client_boundary
 from engineshed_client.fsops import FsOps
 from engineshed_client.journal import Journal
@@ -24,6 +23,7 @@ from engineshed_client.paths import Paths
 from engineshed_client.settings import Settings, find_base, load_settings
 from engineshed_client.steps.context import Context
 from engineshed_packages import exits
+from engineshed_packages.progress import Show, choose
 from engineshed_packages.protocol import Outcome
 
 # A cycle of the running updater that finds no news is over in this time; an update is not.

@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 
 from engineshed_packages import exits
-from engineshed_packages.cli import key_runs, runs
+from engineshed_packages.cli import key_runs, publishing, runs
 from engineshed_packages.cli.answers import Answer
 from engineshed_packages.cli.arguments import build_parser
 from engineshed_packages.cli.options import PROGRAM
@@ -32,6 +32,8 @@ from engineshed_packages.errors import (
     TargetRefused,
     Unavailable,
 )
+from engineshed_packages.transport import HttpRefused
+from engineshed_packages.transport.exit_codes import exit_code_of
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -69,17 +71,21 @@ def exit_code(err: PackagesError | OSError) -> int:
     """The exit code for *err*."""
     if isinstance(err, OSError):
         return exits.IO_ERROR
+    if isinstance(err, (HttpRefused, Unavailable)):
+        return exit_code_of(err)
     if isinstance(err, (ArchiveRefused, ContentMismatch, ManifestRefused, MetadataRefused, TargetRefused)):
         return exits.BAD_CONTENT
     if isinstance(err, Conflict):
         return exits.TRY_LATER
     if isinstance(err, (KeyUnusable, FileRefused)):
         return exits.CONFIGURATION
-    return exits.UNREACHABLE if isinstance(err, Unavailable) else exits.FAILED
+    return exits.FAILED
 
 
 def _failed(err: PackagesError | OSError, arguments: argparse.Namespace) -> int:
-    code = "io-error" if isinstance(err, OSError) else err.code
+    # of an answer by a portal, its own code says more than the status
+    problem = err.problem if isinstance(err, (HttpRefused, Unavailable)) else None
+    code = problem or ("io-error" if isinstance(err, OSError) else err.code)
     message = _os_message(err) if isinstance(err, OSError) else err.message
     if arguments.json:
         print(json.dumps({"error": code, "message": message}, indent=1, ensure_ascii=False))
@@ -118,4 +124,5 @@ _RUNS = {
     "inspect": runs.run_inspect,
     "verify": runs.run_verify,
     "refresh": runs.run_refresh,
+    "publish": publishing.run_publish,
 }

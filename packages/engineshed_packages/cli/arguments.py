@@ -17,6 +17,7 @@ from engineshed_packages.cli.options import (
     add_repository,
     version,
 )
+from engineshed_packages.cli.publishing import add_publish
 from engineshed_packages.target import DEFAULT_CHANNEL, MODES, PLATFORMS, SEVERITIES
 
 
@@ -24,7 +25,7 @@ def build_parser(runs: Mapping[str, Run]) -> argparse.ArgumentParser:
     """The parser of all commands; ``run`` of its result is the function in *runs* of that name."""
     parser = argparse.ArgumentParser(
         prog=PROGRAM,
-        description="Builds, signs and bundles releases of engines. The vendor's side; runs offline.",
+        description="Builds, signs, bundles and publishes releases of engines. All but publish runs offline.",
         epilog=f"Each command has its own --help with examples.\n\nExit codes:\n{exits.describe(CODES)}",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -38,6 +39,7 @@ def build_parser(runs: Mapping[str, Run]) -> argparse.ArgumentParser:
     _add_inspect(top, runs["inspect"])
     _add_verify(top, runs["verify"])
     _add_refresh(top, runs["refresh"])
+    add_publish(top, runs["publish"])
     return parser
 
 

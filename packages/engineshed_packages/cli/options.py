@@ -21,6 +21,7 @@ CODES = (
     exits.UNREACHABLE,
     exits.IO_ERROR,
     exits.TRY_LATER,
+    exits.REFUSED,
     exits.CONFIGURATION,
 )
 

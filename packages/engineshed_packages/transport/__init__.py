@@ -13,9 +13,9 @@ Invariants:
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from pathlib import Path
+from functools import partial
 from typing import BinaryIO
 from urllib.parse import urlsplit
 
@@ -39,14 +39,15 @@ from engineshed_packages.transport.answers import (
 )
 from engineshed_packages.transport.bodies import (
     PIECE_BYTES,
-    Upload,
+    FilePart,
+    PartReader,
     limited,
     read_all,
     read_problem_body,
     write_pieces,
 )
 
-__all__ = ["DownloadResult", "HttpClient", "HttpRefused", "JsonAnswer", "Stream"]
+__all__ = ["DownloadResult", "FilePart", "HttpClient", "HttpRefused", "JsonAnswer", "Stream"]
 
 MAX_REDIRECTS = 2
 TRANSFER_DEADLINE_S = 4 * 3600  # one package, over the slowest line anybody should have
@@ -118,37 +119,31 @@ class HttpClient:
             check_status(stream, url, problem=read_problem_body)
             return check_json(stream, read_all(stream, url, max_bytes), url)
 
-    def put_file(
+    def send(
         self,
+        method: str,
         url: str,
-        path: Path,
         *,
         token: str | None = None,
-        deadline_s: float = TRANSFER_DEADLINE_S,
+        headers: Mapping[str, str],
+        body: FilePart | None = None,
+        deadline_s: float | None = None,
         max_bytes: int = 65536,
-        progress: Callable[[int], None] | None = None,
     ) -> JsonAnswer:
-        """Upload the file *path* as the body, streamed from disk, and read the JSON answer.
-
-        Args:
-            progress: told how much of *path* has been sent after each piece.
+        """Send a part of a file, or no body, and read the small answer, which may be empty.
 
         Raises:
-            OSError: *path* cannot be read.
+            OSError: the file cannot be opened.
             Unavailable, SourceRefused: as for ``post_json``.
         """
-        headers = {"Content-Type": "application/zip", "Accept": "application/json, application/problem+json"}
-        with (
-            path.open("rb") as file,
-            self._exchange(
-                "PUT",
-                url,
-                token=token,
-                headers=headers,
-                body=lambda deadline: Upload(file, deadline, progress),
-                deadline_s=deadline_s,
-            ) as stream,
-        ):
+        fields = {"Accept": "application/json, application/problem+json", **headers}
+        with ExitStack() as stack:
+            reader: Callable[[deadlines.Deadline], PartReader] | None = None
+            if body is not None:
+                reader = partial(PartReader, stack.enter_context(body.path.open("rb")), body)
+            stream = stack.enter_context(
+                self._exchange(method, url, token=token, headers=fields, body=reader, deadline_s=deadline_s)
+            )
             check_status(stream, url, problem=read_problem_body)
             return check_json(stream, read_all(stream, url, max_bytes), url)
 
@@ -241,7 +236,7 @@ class HttpClient:
         *,
         token: str | None,
         headers: Mapping[str, str],
-        body: bytes | Callable[[deadlines.Deadline], Upload] | None = None,
+        body: bytes | Callable[[deadlines.Deadline], PartReader] | None = None,
         deadline_s: float | None = None,
     ) -> Iterator[Stream]:
         """One request and its answer, unchecked."""

@@ -5,9 +5,12 @@ Nothing here holds a package in memory, and nothing knows how the pieces come.
 
 from __future__ import annotations
 
+import errno
 import io
 import os
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
 from typing import BinaryIO
 
 from engineshed_packages.errors import SourceRefused, Unavailable
@@ -18,36 +21,51 @@ PIECE_BYTES = 256 * 1024  # measured: bigger gains nothing, smaller costs proces
 MAX_PROBLEM_BYTES = 64 * 1024
 
 
-class Upload(io.RawIOBase):
-    """A file as a request body: its length known, each read bounded by the deadline.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FilePart:
+    """A part of a file, to be sent as the body of a request.
 
-    Args:
-        progress: told how many bytes have been taken to be sent, after each piece.
+    Attributes:
+        progress: told how many bytes of the part have been taken to be sent, after each piece.
     """
 
-    def __init__(
-        self, file: BinaryIO, deadline: Deadline, progress: Callable[[int], None] | None = None
-    ) -> None:
+    path: Path
+    offset_bytes: int
+    length_bytes: int
+    progress: Callable[[int], None] | None = None
+
+    @classmethod
+    def whole(cls, path: Path, progress: Callable[[int], None] | None = None) -> FilePart:
+        """The whole of the file at *path*, as long as it is now."""
+        return cls(path=path, offset_bytes=0, length_bytes=path.stat().st_size, progress=progress)
+
+
+class PartReader(io.RawIOBase):
+    """A part of an open *file* as a request body: its length known, each read bounded by the deadline."""
+
+    def __init__(self, file: BinaryIO, part: FilePart, deadline: Deadline) -> None:
+        file.seek(part.offset_bytes)
         self._file = file
+        self._part = part
         self._deadline = deadline
-        self._progress = progress
-        self._size_bytes = os.fstat(file.fileno()).st_size
-        self._left_bytes = self._size_bytes
+        self._left_bytes = part.length_bytes
 
     def __len__(self) -> int:
-        return self._size_bytes
+        return self._part.length_bytes
 
     def tell(self) -> int:
         # requests subtracts it from the length; without it, it would announce no length and send nothing
-        return self._size_bytes - self._left_bytes
+        return self._part.length_bytes - self._left_bytes
 
     def read(self, size: int = -1, /) -> bytes:
         self._deadline.next_wait_s()
         # never more than was announced, should the file grow meanwhile
         piece = self._file.read(min(max(size, PIECE_BYTES), self._left_bytes))
+        if not piece and self._left_bytes:
+            raise OSError(errno.EIO, "the file became shorter while it was sent", str(self._part.path))
         self._left_bytes -= len(piece)
-        if self._progress is not None:
-            self._progress(self.tell())
+        if self._part.progress is not None:
+            self._part.progress(self.tell())
         return piece
 
 

@@ -11,7 +11,8 @@ import click
 
 from engineshed_packages import __version__, exits
 from engineshed_packages.errors import FileRefused, PackagesError, Unavailable
-from engineshed_packages.transport.answers import HttpRefused
+from engineshed_packages.transport import HttpRefused
+from engineshed_packages.transport.exit_codes import exit_code_of
 from engineshed_server import errors
 from engineshed_server.cli.output import complain
 
@@ -101,11 +102,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def exit_code(err: errors.ServerError | PackagesError) -> int:
     """The exit code that tells a script what to do about *err*."""
-    if isinstance(err, HttpRefused):
-        by_status = {401: exits.REFUSED, 403: exits.REFUSED, 422: exits.BAD_CONTENT}
-        return by_status.get(err.status, exits.FAILED)
-    if isinstance(err, Unavailable):
-        return exits.UNREACHABLE if err.status is None else exits.TRY_LATER
+    if isinstance(err, HttpRefused | Unavailable):
+        return exit_code_of(err)
     for branch, code in _BY_BRANCH:
         if isinstance(err, branch):
             return code

@@ -10,7 +10,6 @@ from pathlib import Path
 import pytest
 
 from engineshed_packages import exits
-from engineshed_server.cli.upload import find_token
 from tests.faulty_http import FaultyServer, answers
 from tests.server.running import RunningPortal
 from tests.vendor import Vendor
@@ -28,8 +27,9 @@ def _upload(
     here: RunningPortal, file: Path, *options: str, token: str | None = None, address: str | None = None
 ) -> subprocess.CompletedProcess[str]:
     program = os.path.join(sysconfig.get_path("scripts"), "engineshed-server")
-    environment = {**os.environ, "ENGINESHED_TOKEN": here.token if token is None else token}
-    words = [program, "upload", str(file), "--portal", address or here.address, *options]
+    given = here.token if token is None else token
+    environment = {**os.environ, "ENGINESHED_TOKEN": given, "XDG_STATE_HOME": str(here.folder / "state")}
+    words = [program, "upload", str(file), "--to", address or here.address, *options]
     return subprocess.run(words, env=environment, capture_output=True, text=True, check=False)
 
 
@@ -66,17 +66,17 @@ def test_a_strangers_bundle_is_65(here: RunningPortal, tmp_path: Path) -> None:
 def test_a_refusal_is_told_once_with_the_code_of_the_portal(here: RunningPortal, tmp_path: Path) -> None:
     (tmp_path / "x.zip").write_bytes(b"<html>")
     (said,) = _upload(here, tmp_path / "x.zip", "--no-progress").stderr.splitlines()
-    assert re.search(r"\(request req_[a-z0-9]+\) \[archive-not-zip\]$", said)
+    assert re.search(r"/uploads/upl_[a-z0-9]+: .*\[archive-not-zip\]$", said)
     assert (said.count("no zip archive"), "http-422" in said) == (1, False)
 
 
 def test_a_portal_that_is_busy_is_75_with_its_code(here: RunningPortal, tmp_path: Path) -> None:
     (tmp_path / "x.zip").write_bytes(b"<html>")
     with FaultyServer() as server:
-        body = b'{"code": "ingest-busy", "detail": "another bundle is being taken in"}'
-        server.at("/api/v1/bundles/x.zip", answers.json(body, 503))
+        body = b'{"code": "uploads-too-many", "detail": "16 uploads of this token are open"}'
+        server.at("/api/v1/uploads", answers.json(body, 429))
         done = _upload(here, tmp_path / "x.zip", "--no-progress", address=server.url)
-    assert (done.returncode, done.stderr.endswith("[ingest-busy]\n")) == (exits.TRY_LATER, True)
+    assert (done.returncode, done.stderr.endswith("[uploads-too-many]\n")) == (exits.TRY_LATER, True)
 
 
 def test_a_wrong_token_is_77(here: RunningPortal, tmp_path: Path) -> None:
@@ -95,13 +95,3 @@ def test_no_token_is_wrong_usage(here: RunningPortal, tmp_path: Path) -> None:
     done = _upload(here, tmp_path / "x.zip", token="")
     assert done.returncode == exits.USAGE
     assert "--token-file" in done.stderr
-
-
-def test_a_file_goes_before_the_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("flag", "variable"):
-        (tmp_path / name).write_text(f"{name}\n")
-    monkeypatch.setenv("ENGINESHED_TOKEN", "environment")
-    assert find_token(None) == "environment"
-    monkeypatch.setenv("ENGINESHED_TOKEN_FILE", str(tmp_path / "variable"))
-    assert find_token(None) == "variable"
-    assert find_token(tmp_path / "flag") == "flag"

@@ -1,4 +1,4 @@
-"""How a download is shown."""
+"""How a download or an upload is shown."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import json
 
 import pytest
 
-from engineshed_client.cli.progress import Bar, Tenths, bar_text, choose, no_progress
+from engineshed_packages.progress import Bar, Tenths, bar_text, choose, no_progress
 
 MIB = 1024 * 1024
 
@@ -31,7 +31,7 @@ def test_for_a_program_there_are_events() -> None:
     assert json.loads(stream.getvalue()) == {
         "event": "progress",
         "percent": 50,
-        "received_bytes": 50,
+        "done_bytes": 50,
         "total_bytes": 100,
     }
 

@@ -1,4 +1,4 @@
-"""Shows how a download gets on: a bar where a person looks, a line each tenth elsewhere, events as JSON.
+"""Shows how a transfer gets on: a bar where a person looks, a line each tenth elsewhere, events as JSON.
 
 Everything goes to stderr, so that a command's data stays alone on stdout.
 """
@@ -18,7 +18,7 @@ _MIB = 1024 * 1024
 Show = Callable[[int, int], None]
 
 
-def no_progress(received: int, total: int) -> None:
+def no_progress(done: int, total: int) -> None:
     """Shows nothing."""
 
 
@@ -40,11 +40,11 @@ class Tenths:
         self._show = show
         self._shown = -1
 
-    def __call__(self, received: int, total: int) -> None:
-        tenth = _TENTHS if total <= 0 else received * _TENTHS // total
+    def __call__(self, done: int, total: int) -> None:
+        tenth = _TENTHS if total <= 0 else done * _TENTHS // total
         if tenth != self._shown:
             self._shown = tenth
-            self._show(tenth, received, total)
+            self._show(tenth, done, total)
 
 
 class Bar:
@@ -56,28 +56,28 @@ class Bar:
         self._began: tuple[float, int] | None = None
         self._drawn = 0.0
 
-    def __call__(self, received: int, total: int) -> None:
+    def __call__(self, done: int, total: int) -> None:
         now = self._clock()
         if self._began is None:
-            # A resumed download begins with what is there: its rate is that of the rest.
-            self._began = (now, received)
-        if received < total and now - self._drawn < _REDRAW_S:
+            # A resumed transfer begins with what is there: its rate is that of the rest.
+            self._began = (now, done)
+        if done < total and now - self._drawn < _REDRAW_S:
             return
         self._drawn = now
-        end = "\n" if received >= total else ""
-        _write(self._stream, "\r" + bar_text(received, total, rate=self._rate(now, received)) + end)
+        end = "\n" if done >= total else ""
+        _write(self._stream, "\r" + bar_text(done, total, rate=self._rate(now, done)) + end)
 
-    def _rate(self, now: float, received: int) -> float:
+    def _rate(self, now: float, done: int) -> float:
         assert self._began is not None  # set by the only caller
         began, first = self._began
-        return (received - first) / max(now - began, 0.001)
+        return (done - first) / max(now - began, 0.001)
 
 
-def bar_text(received: int, total: int, *, rate: float) -> str:
+def bar_text(done: int, total: int, *, rate: float) -> str:
     """The bar's line; *rate* is in bytes per second."""
-    share = 1.0 if total <= 0 else min(received / total, 1.0)
+    share = 1.0 if total <= 0 else min(done / total, 1.0)
     full = int(share * _BAR_CHARS)
-    left = f"{_duration((total - received) / rate)} left" if rate > 0 and received < total else ""
+    left = f"{_duration((total - done) / rate)} left" if rate > 0 and done < total else ""
     bar = "#" * full + "." * (_BAR_CHARS - full)
     return f"[{bar}] {share * 100:3.0f} % of {_size(total)}  {_size(int(rate))}/s  {left}".ljust(78)
 
@@ -92,8 +92,8 @@ def _size(number: int) -> str:
     return f"{number / _MIB:.1f} MiB" if number >= _MIB else f"{number / 1024:.1f} KiB"
 
 
-def _event(tenth: int, received: int, total: int) -> str:
-    event = {"event": "progress", "percent": tenth * 10, "received_bytes": received, "total_bytes": total}
+def _event(tenth: int, done: int, total: int) -> str:
+    event = {"event": "progress", "percent": tenth * 10, "done_bytes": done, "total_bytes": total}
     return json.dumps(event) + "\n"
 
 
