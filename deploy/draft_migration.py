@@ -17,6 +17,7 @@ from alembic.config import Config
 
 from engineshed_server.db import schema
 from engineshed_server.db.database import Database
+from engineshed_server.db.migrating import migrating
 
 
 def main(argv: list[str]) -> int:
@@ -40,7 +41,7 @@ def draft(message: str) -> Path:
         database = Database(f"sqlite+pysqlite:///{folder}/scratch.db")
         try:
             schema.upgrade(database)
-            with database.writing_connection() as connection:
+            with migrating(database.url) as connection:
                 config.attributes[schema.CONNECTION] = connection
                 title = message[:1].upper() + message[1:]
                 command.revision(config, title, autogenerate=True, rev_id=number)

@@ -40,6 +40,7 @@ NOT_SENT: dict[str, str] = {
     "500 idempotency-damaged": "told as internal-error",
     "500 bytes-damaged": "told as internal-error",
     "500 database-damaged": _COMMAND,
+    "500 database-denied": _COMMAND,
     "500 database-unreadable": _COMMAND,
     "500 database-newer": _COMMAND,
     "500 database-outdated": _COMMAND,

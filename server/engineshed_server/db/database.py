@@ -1,16 +1,21 @@
 """One database: opening it, and the two kinds of transaction.
 
-    with database.write() as session:   # all or nothing; BEGIN IMMEDIATE on SQLite
+    with database.write() as session:   # all or nothing
         ...
-    with database.read() as session:    # one consistent picture; always rolled back
+    with database.read() as session:    # one consistent picture; the database refuses to write in it
 
-SQLite loses updates silently when Python's driver opens transactions by itself (measured: 279 of 800
-updates survived): the driver is put into autocommit, and we say BEGIN. Writers say BEGIN IMMEDIATE, so
-that the lock is taken before the first read; readers say plain BEGIN, so that they never wait.
+On every database, what a writing transaction decides upon must not change until it ends (docs/databases.md):
 
-Only errors of ``engineshed_server.errors`` come out: ``Raced`` when a unique row was taken first,
-``TryLater`` when the database is locked or away,
-``SetupRefused`` when its file is damaged. Anything else is a bug and is not disguised.
+- SQLite has one writer at a time. Its driver would open transactions by itself and lose updates silently
+  (measured: 279 of 800 survived): it is put into autocommit, and we say BEGIN. Writers say BEGIN IMMEDIATE,
+  so that the lock is taken before the first read; readers say plain BEGIN, so that they never wait.
+- On PostgreSQL and MariaDB writers run beside each other, READ COMMITTED: a guarded UPDATE waits for the
+  other transaction and then looks again. Who reads first and writes what follows from it locks what it
+  reads (``guard.locked``, ``engines.lock_engine``).
+
+Only errors of ``engineshed_server.errors`` come out: ``Raced`` when another transaction was faster,
+``TryLater`` when the database is busy, full or away, ``SetupRefused`` when its file is damaged or its user
+lacks a right. Anything else is a bug and is not disguised.
 """
 
 from __future__ import annotations
@@ -18,26 +23,31 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
 
-from sqlalchemy import Connection, Engine, create_engine, event, text
-from sqlalchemy.engine import make_url
-from sqlalchemy.exc import (
-    ArgumentError,
-    DatabaseError,
-    DBAPIError,
-    IntegrityError,
-    InterfaceError,
-    OperationalError,
-)
+from sqlalchemy import Connection, Engine, event, text
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
-from engineshed_server.errors import Raced, SetupRefused, TryLater
+from engineshed_server.db.connecting import MARIADB, OF_SESSIONS, POSTGRESQL, SQLITE, Patience, open_engine
+from engineshed_server.db.failures import MAYBE_WRITTEN, boundary, is_refused_write
+from engineshed_server.db.guard import WritingSession
+from engineshed_server.errors import SetupRefused
 
 __all__ = ["Database", "Session"]  # services name the Session they are handed, and nothing else of SQLAlchemy
 
-BUSY_TIMEOUT_MS = 15_000  # a bundle's transaction takes milliseconds; a checkpoint on a slow disk, seconds
-_BEGIN = "engineshed_begin"  # execution option: how SQLite opens the transaction
+DEFAULT_CONNECTIONS = 10
+_BEGIN = "engineshed_begin"  # execution option: what opens the transaction
+_READING: dict[str, dict[str, object]] = {
+    SQLITE: {_BEGIN: ("PRAGMA query_only = ON", "BEGIN")},
+    # One picture for all statements, not one for each.
+    POSTGRESQL: {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True},
+    MARIADB: {_BEGIN: ("START TRANSACTION READ ONLY",)},
+}
+_WRITING: dict[str, dict[str, object]] = {
+    SQLITE: {_BEGIN: ("PRAGMA query_only = OFF", "BEGIN IMMEDIATE")},
+    POSTGRESQL: {"isolation_level": "READ COMMITTED", "postgresql_readonly": False},
+    MARIADB: {_BEGIN: ("SET TRANSACTION ISOLATION LEVEL READ COMMITTED", "START TRANSACTION")},
+}
 
 
 class Database:
@@ -45,28 +55,22 @@ class Database:
 
     Args:
         url: SQLAlchemy URL that names its driver.
+        connections: at most so many at once; who needs one more waits.
+        patience: how long statements may wait and take.
 
     Raises:
         SetupRefused: code ``database-url``.
     """
 
-    def __init__(self, url: str) -> None:
-        try:
-            parsed = make_url(url)
-            self.engine: Engine = create_engine(
-                parsed, pool_pre_ping=not parsed.drivername.startswith("sqlite")
-            )
-        except (ArgumentError, ImportError, ValueError) as err:
-            raise SetupRefused("database-url", f"the database URL cannot be used: {err}") from err
-        if self.engine.dialect.name == "sqlite":
-            event.listen(self.engine, "connect", _prepare_sqlite)
-            event.listen(self.engine, "begin", _begin_sqlite)
-        # PostgreSQL shows each statement another picture unless told; MariaDB and SQLite show one.
-        repeatable = (
-            {"isolation_level": "REPEATABLE READ"} if self.engine.dialect.name == "postgresql" else {}
-        )
-        self._reading = self.engine.execution_options(**repeatable)
-        self._writing = self.engine.execution_options(**{_BEGIN: "BEGIN IMMEDIATE"})
+    def __init__(
+        self, url: str, *, connections: int = DEFAULT_CONNECTIONS, patience: Patience = OF_SESSIONS
+    ) -> None:
+        self.url = url
+        self.engine: Engine = open_engine(url, connections=connections, patience=patience)
+        event.listen(self.engine, "begin", _begin)
+        name = self.engine.dialect.name
+        self._reading = self.engine.execution_options(**_READING[name])
+        self._writing = self.engine.execution_options(**_WRITING[name])
 
     def create_file(self) -> None:
         """Create SQLite's file for its owner alone, unless it exists; other databases have none.
@@ -77,7 +81,7 @@ class Database:
             SetupRefused: code ``setup-folder``.
         """
         name = self.engine.url.database
-        if self.engine.dialect.name != "sqlite" or not name or name == ":memory:":
+        if self.engine.dialect.name != SQLITE or not name or name == ":memory:":
             return
         try:
             os.close(os.open(name, os.O_CREAT | os.O_WRONLY, 0o600))
@@ -91,7 +95,7 @@ class Database:
             SetupRefused: code ``database-unreadable``.
         """
         name = self.engine.url.database
-        if self.engine.dialect.name != "sqlite" or not name or not os.path.exists(name):
+        if self.engine.dialect.name != SQLITE or not name or not os.path.exists(name):
             return
         if not os.path.isfile(name) or not os.access(name, os.R_OK | os.W_OK):
             message = f"{name} cannot be opened: expected a file that this user may read and write"
@@ -102,21 +106,30 @@ class Database:
         """A transaction that commits when the block ends well, and leaves nothing when it raises.
 
         Raises:
-            Raced: a unique constraint was taken by another transaction; nothing was written.
-            TryLater: code ``database-unavailable``.
+            Raced: another transaction was faster; nothing was written.
+            TryLater: ``database-unavailable``, ``database-busy``, ``disk-full``: nothing was written;
+                ``database-lost``: the connection was lost in the very commit.
         """
-        with _boundary(), Session(self._writing, expire_on_commit=False) as session, session.begin():
+        with boundary(), WritingSession(self._writing, expire_on_commit=False) as session:
             yield session
+            session.flush()
+            with boundary(outcome=MAYBE_WRITTEN):
+                session.commit()
 
     @contextmanager
     def read(self) -> Iterator[Session]:
-        """A transaction that only reads; whatever happens in it is rolled back.
+        """A transaction that only reads.
 
         Raises:
-            TryLater: code ``database-unavailable``.
+            TryLater: ``database-unavailable`` or ``database-busy``.
         """
-        with _boundary(), Session(self._reading, autoflush=False) as session:
-            yield session
+        with boundary(), Session(self._reading, autoflush=False) as session:
+            try:
+                yield session
+            except DBAPIError as err:
+                if is_refused_write(err):
+                    raise AssertionError("a reading transaction was asked to write") from err
+                raise
 
     def within(self, session: Session) -> Database:
         """The same database, seen from within the writing transaction of *session*.
@@ -126,15 +139,9 @@ class Database:
         return _Joined(self, session)
 
     @contextmanager
-    def writing_connection(self) -> Iterator[Connection]:
-        """A plain connection in a writing transaction, for migrations; commits when the block ends well."""
-        with _boundary(), self._writing.begin() as connection:
-            yield connection
-
-    @contextmanager
     def connection(self) -> Iterator[Connection]:
         """A plain connection that only reads, to look at the schema."""
-        with _boundary(), self.engine.connect() as connection:
+        with boundary(), self._reading.connect() as connection:
             yield connection
 
     def ping(self) -> None:
@@ -155,13 +162,14 @@ class _Joined(Database):
     """A database whose transactions are parts of one that is open already."""
 
     def __init__(self, database: Database, session: Session) -> None:
+        self.url = database.url
         self.engine = database.engine
         self._session = session
 
     @contextmanager
     def write(self) -> Iterator[Session]:
         """A part of the transaction that is undone alone when the block raises."""
-        with _boundary():
+        with boundary():
             self._look_anew()
             with self._session.begin_nested():
                 yield self._session
@@ -169,7 +177,7 @@ class _Joined(Database):
     @contextmanager
     def read(self) -> Iterator[Session]:
         """A look at what the transaction sees, its own changes too."""
-        with _boundary():
+        with boundary():
             self._look_anew()
             yield self._session
 
@@ -179,51 +187,7 @@ class _Joined(Database):
         self._session.expire_all()
 
 
-# What databases say when two transactions stood in each other's way and one was ended: SQLSTATE of PostgreSQL
-# (serialization failure, deadlock), error numbers of MariaDB (deadlock, lock wait timeout).
-_LOST_STATES = frozenset({"40001", "40P01"})
-_DAMAGED = frozenset({"SQLITE_NOTADB", "SQLITE_CORRUPT"})  # it does not heal by waiting
-_LOST_NUMBERS = frozenset({1213, 1205})
-
-
-def _lost_a_race(err: DBAPIError) -> bool:
-    if isinstance(err, IntegrityError):
-        return True
-    number = err.orig.args[0] if err.orig is not None and err.orig.args else None
-    return getattr(err.orig, "sqlstate", None) in _LOST_STATES or number in _LOST_NUMBERS
-
-
-@contextmanager
-def _boundary() -> Iterator[None]:
-    try:
-        yield
-    except (IntegrityError, OperationalError, InterfaceError) as err:
-        if _lost_a_race(err):
-            message = "another transaction took the same row first; nothing was written, try again"
-            raise Raced("database-raced", message, retry_after_s=1) from err
-        message = f"the database does not answer: {str(err.orig)[:200]}; nothing was written"
-        raise TryLater("database-unavailable", message) from err
-    except DatabaseError as err:
-        if getattr(err.orig, "sqlite_errorname", "") not in _DAMAGED:
-            raise
-        message = f"the database's file is damaged: {str(err.orig)[:200]}; restore a backup"
-        raise SetupRefused("database-damaged", message) from err
-
-
-# The driver's connection has no common type: Any is what SQLAlchemy hands out.
-def _prepare_sqlite(connection: Any, _record: object) -> None:
-    connection.isolation_level = None
-    cursor = connection.cursor()
-    for pragma in (
-        f"PRAGMA busy_timeout = {BUSY_TIMEOUT_MS}",
-        "PRAGMA journal_mode = WAL",
-        # A row must not be lost in a power cut: its files are already on disk and engines may have it.
-        "PRAGMA synchronous = FULL",
-        "PRAGMA foreign_keys = ON",
-    ):
-        cursor.execute(pragma)
-    cursor.close()
-
-
-def _begin_sqlite(connection: Connection) -> None:
-    connection.exec_driver_sql(connection.get_execution_options().get(_BEGIN, "BEGIN"))
+def _begin(connection: Connection) -> None:
+    unless_said = _READING[connection.dialect.name].get(_BEGIN, ())
+    for statement in connection.get_execution_options().get(_BEGIN, unless_said):
+        connection.exec_driver_sql(statement)

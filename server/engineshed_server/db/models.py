@@ -20,10 +20,10 @@ NAMING = {
     "fk": "fk_%(table_name)s_%(column_0_N_name)s_%(referred_table_name)s",
     "pk": "pk_%(table_name)s",
 }
-# Texts are compared byte by byte: on MariaDB the default collation finds "A" equal to "a".
+# Texts are compared byte by byte: on MariaDB the default collation finds "A" equal to "a" and "a" to "a ".
 MARIADB: dict[str, object] = {
     "mariadb_charset": "utf8mb4",
-    "mariadb_collate": "utf8mb4_bin",
+    "mariadb_collate": "utf8mb4_nopad_bin",
     "mariadb_engine": "InnoDB",
 }
 

@@ -16,7 +16,10 @@ from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection
 
+from engineshed_server.db.collations import find_wrong_collations
+from engineshed_server.db.connecting import OF_MIGRATIONS, session_statements
 from engineshed_server.db.database import Database
+from engineshed_server.db.migrating import migrating
 from engineshed_server.db.models import Base
 from engineshed_server.errors import SetupRefused
 
@@ -74,7 +77,7 @@ def upgrade(database: Database) -> None:
     found = find_revision(database)
     if found is not None and found not in _known_revisions():
         raise _newer(found)
-    with database.writing_connection() as connection:
+    with migrating(database.url) as connection:
         command.upgrade(_config(connection), "head")
 
 
@@ -90,16 +93,21 @@ def check(database: Database) -> tuple[str, ...]:
         return (err.message,)
     with database.connection() as connection:
         context = MigrationContext.configure(connection, opts={"compare_type": True})
-        return tuple(str(difference) for difference in compare_metadata(context, Base.metadata))
+        differences = [str(difference) for difference in compare_metadata(context, Base.metadata)]
+        return (*differences, *find_wrong_collations(connection))
 
 
 def script(database: Database) -> str:
-    """The SQL that builds an empty database up to this version, for those who want to read it first."""
+    """The SQL that builds an empty database up to this version, for those who want to read it first.
+
+    It begins with the time that its statements may wait and take, as ``upgrade`` has it.
+    """
     output = io.StringIO()
     config = _config(None, output)
     config.set_main_option("sqlalchemy.url", f"{database.engine.url.drivername}://")
     command.upgrade(config, "head", sql=True)
-    return output.getvalue()
+    first = session_statements(database.engine.dialect.name, OF_MIGRATIONS)
+    return "".join(f"{statement};\n" for statement in first) + output.getvalue()
 
 
 def _newer(found: str) -> SetupRefused:

@@ -8,6 +8,7 @@ from datetime import datetime
 from sqlalchemy import delete
 from sqlalchemy.orm import Session
 
+from engineshed_server.db.guard import held, locked
 from engineshed_server.db.models import ThrottleRow
 
 
@@ -29,12 +30,9 @@ def find_throttle(session: Session, source: str) -> Throttle | None:
 def lock_throttle(session: Session, source: str) -> Throttle | None:
     """The failed guesses of *source*, held until the transaction ends: no guess goes uncounted.
 
-    Looked for before it is locked: MariaDB locks the gap where a row would be, and of two sources that are
-    new at once each would wait for the other. Who adds a row second is told so by its key.
+    What is not there cannot be held: who adds a row second is told so by its key.
     """
-    if session.get(ThrottleRow, source) is None:
-        return None
-    return _throttle(session.get(ThrottleRow, source, with_for_update=True, populate_existing=True))
+    return _throttle(locked(session, ThrottleRow, source))
 
 
 def _throttle(row: ThrottleRow | None) -> Throttle | None:
@@ -44,8 +42,8 @@ def _throttle(row: ThrottleRow | None) -> Throttle | None:
 
 
 def write_throttle(session: Session, throttle: Throttle) -> None:
-    """Write the failed guesses of a source."""
-    row = session.get(ThrottleRow, throttle.source)
+    """Write the failed guesses of a source that was locked, or was not there to be locked."""
+    row = held(session, ThrottleRow, throttle.source)
     if row is None:
         row = ThrottleRow(source=throttle.source)
         session.add(row)

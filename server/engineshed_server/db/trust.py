@@ -18,6 +18,7 @@ from engineshed_packages.errors import PackagesError, VersionUnreadable
 from engineshed_packages.jsontext import read_object
 from engineshed_packages.metadata import Seen
 from engineshed_packages.versions import Version
+from engineshed_server.db.guard import locked
 from engineshed_server.db.models import FloorRow, RepositoryRow
 from engineshed_server.errors import TryLater
 
@@ -56,7 +57,7 @@ def write_repository(session: Session, record: RepositoryRecord) -> bool:
     The caller holds the ingest lock and got ``seen`` from a verification that knew the one before: it
     only grows, but for a timestamp whose keys were replaced.
     """
-    row = session.get(RepositoryRow, record.name)
+    row = locked(session, RepositoryRow, record.name)
     seen = json.dumps(record.seen.to_dict(), sort_keys=True)
     if row is not None and (row.seen, row.expires) == (seen, record.expires):
         return False
@@ -82,7 +83,7 @@ def _read_floor(row: FloorRow) -> Version | None:
 
 def raise_floor(session: Session, product: str, *, version: Version) -> bool:
     """Remember a floor that is higher than the one known; true when it was."""
-    row = session.get(FloorRow, product)
+    row = locked(session, FloorRow, product)
     if row is None:
         session.add(FloorRow(product=product, version=version.text))
         return True

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
-from sqlalchemy import BigInteger, DateTime, Dialect, Integer, Text
+from sqlalchemy import BigInteger, DateTime, Dialect, Integer, String, Text
 from sqlalchemy.dialects.mysql import DATETIME, LONGTEXT
+from sqlalchemy.dialects.postgresql.base import PGTypeCompiler
+from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.types import TypeDecorator, TypeEngine
 
 ID_CHARS = 24  # "eng_" and 20 characters
@@ -16,6 +18,16 @@ ADDRESS_CHARS = 64  # an IPv6 address with its scope
 BigId = BigInteger().with_variant(Integer, "sqlite")
 # MariaDB's TEXT ends at 64 KiB; a report with its log lines is longer.
 LongText = Text().with_variant(LONGTEXT, "mariadb")
+
+
+@compiles(String, "postgresql")
+def _compile_text(kind: String, compiler: PGTypeCompiler, **options: object) -> str:
+    """Texts of a column are ordered byte by byte, as SQLite and MariaDB's ``utf8mb4_nopad_bin`` do.
+
+    PostgreSQL would order them as the database's language does, in which ``2~`` may come before ``2.1``.
+    """
+    name = compiler.visit_string(kind, **options)
+    return name if kind.length is None or kind.collation else f'{name} COLLATE "C"'
 
 
 class UtcDateTime(TypeDecorator[datetime]):

@@ -16,6 +16,7 @@ from contextlib import AbstractContextManager
 from enum import StrEnum
 from pathlib import Path
 
+import pytest
 import sqlalchemy as sa
 
 from engineshed_server.db.database import Database
@@ -44,6 +45,10 @@ class DatabaseKind(StrEnum):
     SQLITE = "sqlite"
     POSTGRESQL = "postgresql"
     MARIADB = "mariadb"
+
+
+# For a test of what a file in our own process does not have: users, connections, somebody who hangs.
+ON_SERVERS = pytest.mark.parametrize("database_kind", [DatabaseKind.POSTGRESQL, DatabaseKind.MARIADB])
 
 
 def server_url(variable: str) -> str:

@@ -12,8 +12,11 @@ from tests.server.databases.server import ServerStore
 class MariaDbStore(ServerStore):
     """Databases on MariaDB."""
 
-    def _create_user(self, server: sa.Connection, password: str) -> None:
-        server.execute(sa.text(f"CREATE USER {self.user} IDENTIFIED BY '{password}'"))
+    def _create_user(self, server: sa.Connection, user: str, *, password: str) -> None:
+        server.execute(sa.text(f"CREATE USER {user} IDENTIFIED BY '{password}'"))
+
+    def _let_look(self, server: sa.Connection, user: str, *, database: str) -> None:
+        server.execute(sa.text(f"GRANT SELECT ON {database}.* TO {user}"))
 
     def _create(self, server: sa.Connection, name: str) -> None:
         server.execute(sa.text(f"CREATE DATABASE {name}"))

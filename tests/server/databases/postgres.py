@@ -10,8 +10,11 @@ from tests.server.databases.server import ServerStore
 class PostgresStore(ServerStore):
     """Databases on PostgreSQL."""
 
-    def _create_user(self, server: sa.Connection, password: str) -> None:
-        server.execute(sa.text(f"CREATE ROLE {self.user} LOGIN PASSWORD '{password}'"))
+    def _create_user(self, server: sa.Connection, user: str, *, password: str) -> None:
+        server.execute(sa.text(f"CREATE ROLE {user} LOGIN PASSWORD '{password}'"))
+
+    def _let_look(self, server: sa.Connection, user: str, *, database: str) -> None:
+        """Nothing to do: who may connect may look, and since PostgreSQL 15 create nothing."""
 
     def _create(self, server: sa.Connection, name: str) -> None:
         server.execute(sa.text(f"CREATE DATABASE {name} OWNER {self.user}"))

@@ -38,7 +38,7 @@ class ServerStore(DatabaseStore):
         self.user = _new_name()
         password = secrets.token_hex(16)
         with self._server.connect() as server:
-            self._create_user(server, password)
+            self._create_user(server, self.user, password=password)
         self._url = self._admin_url.set(username=self.user, password=password)
 
     def take(self) -> str:
@@ -80,6 +80,18 @@ class ServerStore(DatabaseStore):
         finally:
             with self._server.connect() as server:
                 self._allow(server, name)
+
+    @contextmanager
+    def powerless(self, url: str) -> Iterator[str]:
+        """URL of the database for another user, who may connect and look but change nothing."""
+        user, password = _new_name(), secrets.token_hex(16)
+        with self._server.connect() as server:
+            self._create_user(server, user, password=password)
+            self._let_look(server, user, database=_database_of(url))
+        try:
+            yield sa.make_url(url).set(username=user, password=password).render_as_string(hide_password=False)
+        finally:
+            self._drop_user(user)
 
     def close(self) -> None:
         for name in tuple(self._made):
@@ -134,7 +146,10 @@ class ServerStore(DatabaseStore):
         return [preparer.quote(name) for name in connection.scalars(sa.text(query))]
 
     @abstractmethod
-    def _create_user(self, server: sa.Connection, password: str) -> None: ...
+    def _create_user(self, server: sa.Connection, user: str, *, password: str) -> None: ...
+
+    @abstractmethod
+    def _let_look(self, server: sa.Connection, user: str, *, database: str) -> None: ...
 
     @abstractmethod
     def _create(self, server: sa.Connection, name: str) -> None: ...

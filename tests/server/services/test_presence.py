@@ -96,7 +96,9 @@ def test_a_heartbeat_the_database_refuses_costs_only_itself(
     buffer.flush(house.portal.database)
     assert (shown(house, names[0]).seq, shown(house, names[2]).seq) == (1, 3)
     assert buffer.refused == 1
-    assert [record.__dict__["engine"] for record in caplog.records] == [names[1]]
+    # The driver may have its own say about it.
+    told = [record for record in caplog.records if record.name.startswith("engineshed_server")]
+    assert [record.__dict__["engine"] for record in told] == [names[1]]
     assert buffer.flush(house.portal.database) == 0
 
 

@@ -30,7 +30,7 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_api_tokens")),
         sa.UniqueConstraint("token_hash", name=op.f("uq_api_tokens_token_hash")),
         mariadb_charset="utf8mb4",
-        mariadb_collate="utf8mb4_bin",
+        mariadb_collate="utf8mb4_nopad_bin",
         mariadb_engine="InnoDB",
     )
     op.create_table(
@@ -45,7 +45,7 @@ def upgrade() -> None:
         sa.Column("details", sa.Text().with_variant(mysql.LONGTEXT(), "mariadb"), nullable=False),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_audit")),
         mariadb_charset="utf8mb4",
-        mariadb_collate="utf8mb4_bin",
+        mariadb_collate="utf8mb4_nopad_bin",
         mariadb_engine="InnoDB",
     )
     op.create_table(
@@ -64,7 +64,7 @@ def upgrade() -> None:
         sa.Column("revoked", types.UtcDateTime(), nullable=True),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_engines")),
         mariadb_charset="utf8mb4",
-        mariadb_collate="utf8mb4_bin",
+        mariadb_collate="utf8mb4_nopad_bin",
         mariadb_engine="InnoDB",
     )
     op.create_table(
@@ -78,7 +78,7 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_enrol_tokens")),
         sa.UniqueConstraint("token_hash", name=op.f("uq_enrol_tokens_token_hash")),
         mariadb_charset="utf8mb4",
-        mariadb_collate="utf8mb4_bin",
+        mariadb_collate="utf8mb4_nopad_bin",
         mariadb_engine="InnoDB",
     )
     op.create_table(
@@ -87,7 +87,7 @@ def upgrade() -> None:
         sa.Column("version", sa.String(length=64), nullable=False),
         sa.PrimaryKeyConstraint("product", name=op.f("pk_floors")),
         mariadb_charset="utf8mb4",
-        mariadb_collate="utf8mb4_bin",
+        mariadb_collate="utf8mb4_nopad_bin",
         mariadb_engine="InnoDB",
     )
     op.create_table(
@@ -98,7 +98,7 @@ def upgrade() -> None:
         sa.Column("arrived", types.UtcDateTime(), nullable=False),
         sa.PrimaryKeyConstraint("path", name=op.f("pk_notes")),
         mariadb_charset="utf8mb4",
-        mariadb_collate="utf8mb4_bin",
+        mariadb_collate="utf8mb4_nopad_bin",
         mariadb_engine="InnoDB",
     )
     op.create_table(
@@ -109,7 +109,7 @@ def upgrade() -> None:
         sa.Column("created", types.UtcDateTime(), nullable=False),
         sa.PrimaryKeyConstraint("keyid", name=op.f("pk_order_keys")),
         mariadb_charset="utf8mb4",
-        mariadb_collate="utf8mb4_bin",
+        mariadb_collate="utf8mb4_nopad_bin",
         mariadb_engine="InnoDB",
     )
     op.create_table(
@@ -120,7 +120,7 @@ def upgrade() -> None:
         sa.Column("created", types.UtcDateTime(), nullable=False),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_portal")),
         mariadb_charset="utf8mb4",
-        mariadb_collate="utf8mb4_bin",
+        mariadb_collate="utf8mb4_nopad_bin",
         mariadb_engine="InnoDB",
     )
     op.create_table(
@@ -136,7 +136,7 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_releases")),
         sa.UniqueConstraint("product", "version_key", name=op.f("uq_releases_product_version_key")),
         mariadb_charset="utf8mb4",
-        mariadb_collate="utf8mb4_bin",
+        mariadb_collate="utf8mb4_nopad_bin",
         mariadb_engine="InnoDB",
     )
     op.create_table(
@@ -146,7 +146,7 @@ def upgrade() -> None:
         sa.Column("expires", types.UtcDateTime(), nullable=False),
         sa.PrimaryKeyConstraint("name", name=op.f("pk_repositories")),
         mariadb_charset="utf8mb4",
-        mariadb_collate="utf8mb4_bin",
+        mariadb_collate="utf8mb4_nopad_bin",
         mariadb_engine="InnoDB",
     )
     op.create_table(
@@ -157,7 +157,7 @@ def upgrade() -> None:
         sa.Column("wait_until", types.UtcDateTime(), nullable=False),
         sa.PrimaryKeyConstraint("source", name=op.f("pk_throttles")),
         mariadb_charset="utf8mb4",
-        mariadb_collate="utf8mb4_bin",
+        mariadb_collate="utf8mb4_nopad_bin",
         mariadb_engine="InnoDB",
     )
     op.create_table(
@@ -181,7 +181,7 @@ def upgrade() -> None:
         sa.UniqueConstraint("engine_id", "keyid", "seq", name=op.f("uq_orders_engine_id_keyid_seq")),
         sa.UniqueConstraint("open_engine", name=op.f("uq_orders_open_engine")),
         mariadb_charset="utf8mb4",
-        mariadb_collate="utf8mb4_bin",
+        mariadb_collate="utf8mb4_nopad_bin",
         mariadb_engine="InnoDB",
     )
     op.create_table(
@@ -205,7 +205,7 @@ def upgrade() -> None:
         sa.UniqueConstraint("path", name=op.f("uq_packages_path")),
         sa.UniqueConstraint("release_id", "platform", name=op.f("uq_packages_release_id_platform")),
         mariadb_charset="utf8mb4",
-        mariadb_collate="utf8mb4_bin",
+        mariadb_collate="utf8mb4_nopad_bin",
         mariadb_engine="InnoDB",
     )
     with op.batch_alter_table("packages", schema=None) as batch_op:
@@ -229,7 +229,7 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(["engine_id"], ["engines.id"], name=op.f("fk_presence_engine_id_engines")),
         sa.PrimaryKeyConstraint("engine_id", name=op.f("pk_presence")),
         mariadb_charset="utf8mb4",
-        mariadb_collate="utf8mb4_bin",
+        mariadb_collate="utf8mb4_nopad_bin",
         mariadb_engine="InnoDB",
     )
     op.create_table(
@@ -257,7 +257,7 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(["engine_id"], ["engines.id"], name=op.f("fk_reports_engine_id_engines")),
         sa.PrimaryKeyConstraint("engine_id", "attempt", name=op.f("pk_reports")),
         mariadb_charset="utf8mb4",
-        mariadb_collate="utf8mb4_bin",
+        mariadb_collate="utf8mb4_nopad_bin",
         mariadb_engine="InnoDB",
     )
     with op.batch_alter_table("reports", schema=None) as batch_op:
