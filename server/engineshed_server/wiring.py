@@ -55,7 +55,7 @@ def open_portal(settings: Settings) -> Portal:
         raise SetupRefused(
             "setup-missing", f"{settings.data_dir} holds no portal: run `engineshed-server init` first"
         )
-    database = Database(settings.database_url)
+    database = Database(settings.database_url, connections=_connections(settings))
     try:
         database.check_file()
         identity = _identity(settings, folders, database=database)
@@ -88,6 +88,11 @@ def start_background(portal: Portal) -> Background:
         # Another process is at it, or the disk is full: serving goes on, the next ingest tries again.
         logger.warning("recovery put off", extra={"code": err.code})
     return Background(portal)
+
+
+def _connections(settings: Settings) -> int:
+    """A thread that writes may look at something else meanwhile; the two of the background come on top."""
+    return 2 * settings.threads + 2
 
 
 def _identity(settings: Settings, folders: Folders, *, database: Database) -> Identity:

@@ -86,30 +86,47 @@ class SampleVendor:
 
 
 class PortalProcess:
-    """A portal: ``engineshed-server run`` on a free port; a context manager."""
+    """A portal: ``engineshed-server run`` on a free port; a context manager.
 
-    def __init__(self, folder: Path, root_file: Path) -> None:
+    Args:
+        database_url: None for SQLite in its folder. owner_url: of who may make the tables, at ``init``.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        root_file: Path,
+        *,
+        workers: int = 1,
+        database_url: str | None = None,
+        owner_url: str | None = None,
+    ) -> None:
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port = self._listener.getsockname()[1]
         self.url = f"http://127.0.0.1:{self.port}"
-        self._log = folder / "portal.log"
+        self.log = folder / "portal.log"
         self._config = folder / "portal.toml"
         self._config.write_text(
             f'[portal]\npublic_url = "{self.url}"\ndata_dir = "{folder / "portal"}"\n'
-            "[web]\nworkers = 1\n[engines]\npoll_s = 1\n"
+            f"[web]\nworkers = {workers}\n[engines]\npoll_s = 1\n"
         )
+        self._environment = _surroundings()
+        if owner_url is not None:
+            self._environment["ENGINESHED_DATABASE_URL"] = owner_url
         self.run("init", "--root", str(root_file))
+        if database_url is not None:
+            self._environment["ENGINESHED_DATABASE_URL"] = database_url
 
     def __enter__(self) -> Self:
         fd = self._listener.fileno()
-        with self._log.open("ab") as log:
+        with self.log.open("ab") as log:
             self._process = subprocess.Popen(
                 [_command("engineshed-server"), "run", "--config", str(self._config), "--fd", str(fd)],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
                 pass_fds=[fd],
-                env=_surroundings(),
+                env=self._environment,
             )
         self._listener.close()
         self._token = self.run("token", "create", "--scope", "admin").strip()
@@ -121,10 +138,17 @@ class PortalProcess:
         self._process.send_signal(signal.SIGTERM)
         self._process.wait(COMMAND_S)
 
+    @property
+    def pid(self) -> int:
+        """Of the parent of its processes."""
+        return self._process.pid
+
     def run(self, *words: str) -> str:
         """Run a command of the server; its stdout."""
         command = [_command("engineshed-server"), *words, "--config", str(self._config)]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=COMMAND_S, env=_surroundings())
+        done = subprocess.run(
+            command, capture_output=True, text=True, timeout=COMMAND_S, env=self._environment
+        )
         assert done.returncode == 0, done.stderr
         return done.stdout
 

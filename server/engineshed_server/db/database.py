@@ -30,7 +30,7 @@ from sqlalchemy.orm import Session
 
 from engineshed_server.db.connecting import MARIADB, OF_SESSIONS, POSTGRESQL, SQLITE, Patience, open_engine
 from engineshed_server.db.failures import MAYBE_WRITTEN, boundary, is_refused_write
-from engineshed_server.db.guard import WritingSession
+from engineshed_server.db.guard import WritingSession, forget_locked
 from engineshed_server.errors import SetupRefused
 
 __all__ = ["Database", "Session"]  # services name the Session they are handed, and nothing else of SQLAlchemy
@@ -185,6 +185,7 @@ class _Joined(Database):
         """Forget rows read before, as a session of its own would not know them: UPDATEs do not touch them."""
         self._session.flush()
         self._session.expire_all()
+        forget_locked(self._session)
 
 
 def _begin(connection: Connection) -> None:

@@ -14,7 +14,8 @@ from sqlalchemy import CursorResult, Update, event, inspect
 from sqlalchemy.orm import Session
 
 Row = TypeVar("Row")
-_LOCKED = "engineshed_locked"  # what the session knows: the identities of locked rows
+# What the session knows: locked rows by identity. The session itself forgets rows that nobody holds.
+_LOCKED = "engineshed_locked"
 
 
 class WritingSession(Session):
@@ -38,14 +39,19 @@ def locked(session: Session, row: type[Row], key: object) -> Row | None:
     """
     found = session.get(row, key, with_for_update=True, populate_existing=True)
     if found is not None:
-        session.info.setdefault(_LOCKED, set()).add(_identity(found))
+        session.info.setdefault(_LOCKED, {})[_identity(found)] = found
     return found
 
 
 def held(session: Session, row: type[Row], key: object) -> Row | None:
     """The row with that primary key, when this transaction has locked it; without a query."""
-    identity = inspect(row).identity_key_from_primary_key((key,))
-    return session.identity_map.get(identity) if identity in session.info.get(_LOCKED, ()) else None
+    found: Row | None = session.info.get(_LOCKED, {}).get(inspect(row).identity_key_from_primary_key((key,)))
+    return found
+
+
+def forget_locked(session: Session) -> None:
+    """Count on no lock any more: PostgreSQL gives back those of a part of a transaction that was undone."""
+    session.info.pop(_LOCKED, None)
 
 
 @event.listens_for(WritingSession, "before_flush")

@@ -35,7 +35,7 @@ class ServerStore(DatabaseStore):
         self._server = self._open(self._admin_url)
         self._shapes: dict[str, list[tuple[object, ...]]] = {}
         self._sweep()
-        self.user = _new_name()
+        self.user = new_name()
         password = secrets.token_hex(16)
         with self._server.connect() as server:
             self._create_user(server, self.user, password=password)
@@ -49,7 +49,7 @@ class ServerStore(DatabaseStore):
         return url
 
     def take_bare(self) -> str:
-        name = _new_name()
+        name = new_name()
         with self._server.connect() as server:
             self._create(server, name)
         self._made.add(name)
@@ -84,7 +84,7 @@ class ServerStore(DatabaseStore):
     @contextmanager
     def powerless(self, url: str) -> Iterator[str]:
         """URL of the database for another user, who may connect and look but change nothing."""
-        user, password = _new_name(), secrets.token_hex(16)
+        user, password = new_name(), secrets.token_hex(16)
         with self._server.connect() as server:
             self._create_user(server, user, password=password)
             self._let_look(server, user, database=_database_of(url))
@@ -177,7 +177,8 @@ class ServerStore(DatabaseStore):
     def _empty(self, connection: sa.Connection) -> None: ...
 
 
-def _new_name() -> str:
+def new_name() -> str:
+    """A name nobody else has, that says when it was made."""
     return f"{PREFIX}{int(time.time())}_{os.getpid()}_{secrets.token_hex(4)}"
 
 

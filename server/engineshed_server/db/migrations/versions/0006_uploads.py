@@ -36,7 +36,7 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(["token_id"], ["api_tokens.id"], name=op.f("fk_uploads_token_id_api_tokens")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_uploads")),
         mariadb_charset="utf8mb4",
-        mariadb_collate="utf8mb4_bin",
+        mariadb_collate="utf8mb4_nopad_bin",
         mariadb_engine="InnoDB",
     )
     op.create_index(op.f("ix_uploads_state_not_before"), "uploads", ["state", "not_before"], unique=False)

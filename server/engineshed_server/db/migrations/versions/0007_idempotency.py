@@ -28,7 +28,7 @@ def upgrade() -> None:
         sa.Column("sealed", types.LongText, nullable=True),
         sa.PrimaryKeyConstraint("owner", "key_hash", name=op.f("pk_idempotency")),
         mariadb_charset="utf8mb4",
-        mariadb_collate="utf8mb4_bin",
+        mariadb_collate="utf8mb4_nopad_bin",
         mariadb_engine="InnoDB",
     )
     op.create_index(op.f("ix_idempotency_claimed"), "idempotency", ["claimed"])
