@@ -82,6 +82,23 @@ class Vendor:
         self.root_file = self.folder / "root.json"
         self.root_file.write_bytes(self.root)
 
+    def copy(self, folder: Path, *, keys: Sequence[str] | None = None) -> Vendor:
+        """The same vendor below *folder*: what is public, and the keys that are named, all when None.
+
+        A thief's copy, or one to be broken.
+        """
+        other = Vendor.__new__(Vendor)
+        other.__dict__.update(self.__dict__)
+        other.folder = folder / "vendor"
+        shutil.copytree(self.repository.folder, other.folder / "repo")
+        other.repository = Repository(other.folder / "repo")
+        other.keys = KeyFolder(other.folder / "keys", PASSPHRASE)
+        other.keys.folder.mkdir(mode=0o700)
+        for path in self.keys.folder.iterdir():
+            if keys is None or path.stem in keys or path.suffix == ".pub":
+                shutil.copy(path, other.keys.folder)
+        return other
+
     @property
     def source(self) -> FolderSource:
         """The repository as a source for ``open_view``."""

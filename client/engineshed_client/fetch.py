@@ -50,7 +50,8 @@ logger = logging.getLogger(__name__)
 
 USER_AGENT = f"engineshed-client/{__version__}"
 MAX_ROOT_BYTES = 1024 * 1024
-SMALL_DEADLINE_S = 60  # for one poll, report or token, however slowly the portal dribbles
+SMALL_DEADLINE_S = 60  # for one poll, report, token or file of metadata, however slowly the portal dribbles
+METADATA_DEADLINE_S = 300  # for one look at all of the vendor's metadata
 _RENEW_EARLY_S = 60
 _DOWNLOAD_GRACE_S = 600
 _SLOWEST_BYTES_PER_S = 16 * 1024  # a download slower than that is given up, and resumed by the next try
@@ -160,7 +161,8 @@ class Portal:
         seen = self._seen.load()
 
         def fetch(url: str) -> View:
-            source = HttpSource(self._client, f"{url}/repo/v1/{self._credentials.repository}")
+            repository = f"{url}/repo/v1/{self._credentials.repository}"
+            source = HttpSource(self._client, repository, deadline_s=SMALL_DEADLINE_S)
             try:
                 return self._verified(source, root, seen)
             except MetadataRefused as err:
@@ -170,17 +172,22 @@ class Portal:
                 return self._verified(source, root, seen)
 
         view = self._each(fetch)
-        after = seen.with_metadata(view.seen)
-        floor = view.floor(self._settings.product)
-        if floor is not None:
-            after = after.with_floor(self._settings.product, floor)
+        product = self._settings.product
+        after = seen.with_metadata(view.seen).with_floor(
+            product, view.floor(product), keys=view.speakers.get(product, ())
+        )
         if after != seen:
             self._seen.save(after)
         return view
 
     def _verified(self, source: HttpSource, root: bytes, seen: Seen) -> View:
         return open_view(
-            source, cache=self._paths.metadata, trusted_root=root, now=self._now(), seen=seen.metadata
+            source,
+            cache=self._paths.metadata,
+            trusted_root=root,
+            now=self._now(),
+            seen=seen.metadata,
+            deadline_s=METADATA_DEADLINE_S,
         )
 
     def download(self, target: Target, part: Path, *, progress: Callable[[int, int], None]) -> None:

@@ -3,7 +3,9 @@
 Losing the metadata cache must not let an older repository, a replayed order or a downgrade pass, so the
 highest accepted order per order key, the highest verified root and timestamp versions, the newest date
 the vendor signed and the highest floor per product are kept here; and the releases that failed here.
-Values only rise; a release leaves the skip list when an order with ``retry`` is taken up.
+Values only rise; a release leaves the skip list when an order with ``retry`` is taken up. A floor starts anew
+when the vendor names other keys for the product: whoever stole the earlier one could have raised it above
+every release to come.
 
 The same is kept in ``seen.json.copy``, written before each replace. A file that is damaged or gone is set
 aside as ``seen.json.corrupt`` and restored from the copy. Only when neither can be read a new one is begun:
@@ -24,6 +26,7 @@ from engineshed_client.paths import Paths
 from engineshed_packages.errors import PackagesError
 from engineshed_packages.ids import check_id
 from engineshed_packages.jsontext import Fields, Json, read_object, without_absent, write_compact
+from engineshed_packages.metadata.seen import MAX_KEYID_CHARS
 from engineshed_packages.metadata.seen import Seen as SeenMetadata
 from engineshed_packages.orders import Accepted
 from engineshed_packages.protocol import MAX_SKIPPED, Skipped
@@ -33,6 +36,7 @@ logger = logging.getLogger(__name__)
 
 SCHEMA = 1
 MAX_SEEN_BYTES = 256 * 1024
+MAX_PRODUCT_KEYS = 16
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,13 +46,14 @@ class Seen:
     Attributes:
         accepted: the last accepted order by ``keyid``.
         metadata: the newest root, timestamp and signed date ever verified.
-        floors: the highest floor by product.
+        floors: the highest floor by product. floor_keys: ids of the keys under which it was seen.
         skipped: releases that failed here, oldest first, at most ``MAX_SKIPPED``.
     """
 
     accepted: Mapping[str, Accepted] = field(default_factory=dict)
     metadata: SeenMetadata = field(default_factory=SeenMetadata)
     floors: Mapping[str, Version] = field(default_factory=dict)
+    floor_keys: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     skipped: tuple[Skipped, ...] = ()
     extra: Mapping[str, Json] = field(default_factory=dict)
 
@@ -76,12 +81,17 @@ class Seen:
         """Metadata was verified; *metadata* is what its view says to keep."""
         return replace(self, metadata=metadata)
 
-    def with_floor(self, product: str, floor: Version) -> Seen:
-        """Verified metadata of *product* holds this floor."""
-        known = self.floors.get(product)
-        if known is not None and known >= floor:
-            return self
-        return replace(self, floors={**self.floors, product: floor})
+    def with_floor(self, product: str, floor: Version | None, *, keys: tuple[str, ...] = ()) -> Seen:
+        """Verified metadata of *product*, for which *keys* speak, holds this floor, or none."""
+        before, known = self.floor_keys.get(product), self.floors.get(product)
+        if before is not None and keys and before != keys:
+            known = None
+        highest = max((one for one in (known, floor) if one is not None), default=None)
+        floors = {name: one for name, one in self.floors.items() if name != product}
+        floors |= {} if highest is None else {product: highest}
+        return replace(
+            self, floors=floors, floor_keys={**self.floor_keys, product: keys} if keys else self.floor_keys
+        )
 
     def with_skipped(self, version: Version, sha256: str) -> Seen:
         """This release failed here."""
@@ -105,10 +115,15 @@ class Seen:
         if schema > SCHEMA:
             raise NewerSchema("seen-newer", f"seen.json has schema {schema}, this updater knows {SCHEMA}")
         floors = Fields(fields.object_or_none("floors") or {}, "seen")
+        keys = Fields(fields.object_or_none("floor_keys") or {}, "seen")
         return cls(
             accepted=_read_accepted(fields.object_or_none("orders") or {}),
             metadata=SeenMetadata.from_dict(fields.object_or_none("metadata") or {}),
             floors={name: Version.parse(floors.text(name, max_chars=64)) for name in sorted(floors.rest())},
+            floor_keys={
+                name: keys.texts(name, max_items=MAX_PRODUCT_KEYS, max_chars=MAX_KEYID_CHARS)
+                for name in sorted(keys.rest())
+            },
             skipped=tuple(
                 Skipped.from_dict(item) for item in fields.objects("skipped", max_items=MAX_SKIPPED)
             ),
@@ -122,10 +137,12 @@ class Seen:
             for keyid, one in self.accepted.items()
         }
         floors: dict[str, Json] = {product: floor.text for product, floor in self.floors.items()}
+        keys: dict[str, Json] = {product: list(ids) for product, ids in self.floor_keys.items()}
         known: dict[str, Json] = {
             "orders": orders,
             "metadata": self.metadata.to_dict(),
             "floors": floors,
+            **({"floor_keys": keys} if keys else {}),
             "skipped": [one.to_dict() for one in self.skipped],
         }
         return write_compact({"schema": SCHEMA, **self.extra, **known})

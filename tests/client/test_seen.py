@@ -52,6 +52,21 @@ def test_the_highest_number_over_all_keys_is_polled() -> None:
     assert SEEN.with_order("standby", Accepted(seq=6, id=derived_id("ord", "six"))).seq == 6
 
 
+def test_a_floor_starts_anew_when_other_keys_speak_for_the_product() -> None:
+    """Whoever stole the product's key could have raised it above every release to come."""
+    before = Seen().with_floor("sample-engine", TWO, keys=("old",))
+    assert before.with_floor("sample-engine", ONE, keys=("old",)).floors == {"sample-engine": TWO}
+    assert before.with_floor("sample-engine", ONE, keys=("new",)).floors == {"sample-engine": ONE}
+    assert before.with_floor("sample-engine", None, keys=("new",)).floors == {}
+    assert before.with_floor("other", ONE, keys=("new",)).floors["sample-engine"] == TWO
+
+
+def test_a_floor_of_before_keys_were_remembered_is_kept() -> None:
+    seen = Seen().with_floor("sample-engine", TWO).with_floor("sample-engine", ONE, keys=("any",))
+    assert (seen.floors["sample-engine"], seen.floor_keys["sample-engine"]) == (TWO, ("any",))
+    assert Seen.from_bytes(seen.to_bytes()) == seen
+
+
 def test_a_lower_floor_does_not_lower_the_floor() -> None:
     raised = SEEN.with_floor("sample-engine", TWO)
     assert raised.with_floor("sample-engine", ONE).floors["sample-engine"] == TWO

@@ -15,11 +15,10 @@ from engineshed_packages.errors import Conflict
 from engineshed_packages.locks import exclusive
 from engineshed_packages.metadata import verify_view
 from engineshed_packages.repository import Repository, staging
-from engineshed_packages.repository.keys import KeyFolder
 from engineshed_packages.repository.rotation import role_keys
 from tests.packages.forgery import contents, rotate
 from tests.packages.shell import Shell, released
-from tests.vendor import PASSPHRASE, PRODUCT, Vendor
+from tests.vendor import PRODUCT, Vendor
 
 
 class Killed(BaseException):
@@ -54,17 +53,6 @@ class Mortal:
         patch.setattr(Path, "rmdir", self.then(Path.rmdir))
 
 
-def copied(vendor: Vendor, folder: Path) -> Vendor:
-    """The same vendor elsewhere, to be killed once."""
-    shutil.copytree(vendor.folder, folder / "vendor")
-    other = Vendor.__new__(Vendor)
-    other.__dict__.update(vendor.__dict__)
-    other.folder = folder / "vendor"
-    other.repository = Repository(folder / "vendor" / "repo")
-    other.keys = KeyFolder(folder / "vendor" / "keys", PASSPHRASE)
-    return other
-
-
 def keyids(vendor: Vendor, role: str) -> list[str]:
     return list(role_keys(vendor.repository.published(), role).keyids)
 
@@ -78,10 +66,10 @@ def test_killed_anywhere_the_next_command_finds_the_old_keys_or_the_new_ones(
     old, counting = keyids(vendor, role), Mortal()
     with pytest.MonkeyPatch.context() as patch:
         counting.put_in(patch)
-        rotate(copied(vendor, tmp_path / "counted"), role)
+        rotate(vendor.copy(tmp_path / "counted"), role)
     outcomes = []
     for kill_at in range(counting.effects):
-        mortal = copied(vendor, tmp_path / f"{kill_at}")
+        mortal = vendor.copy(tmp_path / f"{kill_at}")
         with pytest.MonkeyPatch.context() as patch:
             Mortal(kill_at).put_in(patch)
             with pytest.raises(Killed):

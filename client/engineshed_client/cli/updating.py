@@ -135,9 +135,10 @@ def _trust_bundle(frame: Frame, context: Context, path: Path) -> Target | None:
             frame.output.talk("the bundle's metadata is older than what is trusted here, and adds nothing")
             return target
         MetadataCache(context.paths.metadata).keep(verified.view.files)
-    after = seen.with_metadata(verified.view.seen)
-    floor = verified.view.floor(context.settings.product)
-    context.seen.save(after if floor is None else after.with_floor(context.settings.product, floor))
+    product, view = context.settings.product, verified.view
+    after = seen.with_metadata(view.seen)
+    keys = view.speakers.get(product, ())
+    context.seen.save(after.with_floor(product, view.floor(product), keys=keys))
     return target
 
 

@@ -72,6 +72,7 @@ class View:
         trusted_time: max(now, newest date the vendor signed with the keys of today).
         roles: the whole set: root, timestamp, snapshot, targets, delegated ones.
         targets: all packages of all roles. notes: files of notes by path.
+        speakers: by product, the ids of the keys that sign its releases now.
         unusable: why a role or target of the set was left out, by its name.
         files: the verified files in the order they may be published: the timestamp last.
         seen: what to keep for the next time.
@@ -84,6 +85,7 @@ class View:
     roles: tuple[RoleLife, ...]
     targets: tuple[Target, ...]
     notes: Mapping[str, NotesFile]
+    speakers: Mapping[str, tuple[str, ...]]
     unusable: Mapping[str, str]
     files: tuple[MetadataFile, ...]
     seen: Seen
@@ -223,6 +225,7 @@ def _view(
         roles=updater.lives(),
         targets=tuple(targets),
         notes=MappingProxyType(notes),
+        speakers=MappingProxyType({one.product: updater.speakers(one.path) for one in targets}),
         unusable=MappingProxyType(unusable),
         files=updater.files(),
         seen=before.after(updater.timestamp, issued),

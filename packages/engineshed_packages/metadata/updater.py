@@ -139,6 +139,18 @@ class VerifyingUpdater(Updater):
         except tuf_errors.ExpiredMetadataError:
             return None
 
+    def speakers(self, path: str) -> tuple[str, ...]:
+        """The ids of the keys that may sign the target *path*, sorted."""
+        delegator: Root | Targets = self.root
+        role = Targets.type
+        while (targets := self._walked.get(role)) is not None and targets.delegations is not None:
+            names = (name for name, _ in targets.delegations.get_roles_for_target(path))
+            child = next(names, None)
+            if child is None:
+                break
+            delegator, role = targets, child
+        return tuple(sorted(delegator.get_delegated_role(role).keyids))
+
     def lives(self) -> tuple[RoleLife, ...]:
         """All roles of the set, expired delegated ones included."""
         delegated = [(name, role) for name, role in self._walked.items() if name != Targets.type]

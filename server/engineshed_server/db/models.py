@@ -79,6 +79,15 @@ class FloorRow(Base):
     version: Mapped[str] = mapped_column(String(64))
 
 
+class SpeakerRow(Base):
+    """Which keys sign the releases of a product, by the newest metadata; ``keyids`` is a JSON list."""
+
+    __tablename__ = "speakers"
+
+    product: Mapped[str] = mapped_column(String(64), primary_key=True)
+    keyids: Mapped[str] = mapped_column(LongText)
+
+
 class ReleaseRow(Base):
     """A version of a product; it is visible as soon as one of its packages is."""
 

@@ -1,9 +1,9 @@
 """Releases, their packages and their notes.
 
 A package's row is ``arriving`` from when its bytes are safe until its metadata is public, then
-``published``; ``delisted`` when the vendor's newest metadata no longer lists it. Only published ones are
-offered or shown; arriving ones can already be downloaded, so that nobody who sees the metadata first
-finds a hole. Notes have no state of their own: they are shown with a release whose package names them.
+``published``; ``delisted`` when the vendor's newest metadata no longer lists these bytes. Only published
+ones are offered or shown; arriving ones can already be downloaded, so that nobody who sees the metadata
+first finds a hole. Notes have no state of their own: they are shown with a release whose package names them.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import json
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import Row, Select, select, update
+from sqlalchemy import Row, Select, delete, select, update
 from sqlalchemy.orm import Session
 
 from engineshed_packages.metadata import NotesFile
@@ -84,7 +84,10 @@ def find_package(session: Session, path: str) -> PackageRecord | None:
 
 
 def add_package(session: Session, target: Target, *, sha1: str, now: datetime) -> None:
-    """Write the row of a package whose bytes are safe; its release's row too when it is the first."""
+    """Write the row of a package whose bytes are safe; its release's row too when it is the first.
+
+    It takes the place of a package that keys the vendor has replaced since had signed as the same version.
+    """
     release = session.scalar(
         select(ReleaseRow)
         .where(ReleaseRow.product == target.product)
@@ -100,25 +103,33 @@ def add_package(session: Session, target: Target, *, sha1: str, now: datetime) -
         )
         session.add(release)
         session.flush()
-    session.add(
-        PackageRow(
-            release_id=release.id,
-            platform=target.platform,
-            path=target.path,
-            sha256=target.sha256,
-            sha1=sha1,
-            length_bytes=target.length_bytes,
-            custom=_custom(target),
-            state=ARRIVING,
-            published=None,
-        )
-    )
+    elif release.version != target.version.text:
+        statement = update(ReleaseRow).where(ReleaseRow.id == release.id)
+        changed_rows(session, statement.values(version=target.version.text))
+    values = {
+        "path": target.path,
+        "sha256": target.sha256,
+        "sha1": sha1,
+        "length_bytes": target.length_bytes,
+        "custom": _custom(target),
+        "state": ARRIVING,
+        "published": None,
+    }
+    where = (PackageRow.release_id == release.id, PackageRow.platform == target.platform)
+    if changed_rows(session, update(PackageRow).where(*where).values(values)) == 0:
+        session.add(PackageRow(release_id=release.id, platform=target.platform, **values))
+
+
+def drop_notes(session: Session, notes: NotesFile) -> None:
+    """Forget notes that keys the vendor has replaced since had signed."""
+    session.execute(delete(NotesRow).where(NotesRow.path == notes.path))
 
 
 def add_notes(session: Session, notes: NotesFile, *, now: datetime) -> None:
-    """Write the row of notes whose bytes are safe."""
-    row = NotesRow(path=notes.path, sha256=notes.sha256, length_bytes=notes.length_bytes, arrived=now)
-    session.add(row)
+    """Write the row of notes whose bytes are safe, in place of those that earlier keys had signed."""
+    values = {"sha256": notes.sha256, "length_bytes": notes.length_bytes, "arrived": now}
+    if changed_rows(session, update(NotesRow).where(NotesRow.path == notes.path).values(values)) == 0:
+        session.add(NotesRow(path=notes.path, **values))
 
 
 def find_notes(session: Session, path: str) -> NotesFile | None:

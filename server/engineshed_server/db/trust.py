@@ -11,7 +11,7 @@ import json
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import select
+from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
 from engineshed_packages.errors import PackagesError, VersionUnreadable
@@ -19,7 +19,7 @@ from engineshed_packages.jsontext import read_object
 from engineshed_packages.metadata import Seen
 from engineshed_packages.versions import Version
 from engineshed_server.db.guard import locked
-from engineshed_server.db.models import FloorRow, RepositoryRow
+from engineshed_server.db.models import FloorRow, RepositoryRow, SpeakerRow
 from engineshed_server.errors import TryLater
 
 MAX_SEEN_BYTES = 64 * 1024
@@ -79,6 +79,27 @@ def _read_floor(row: FloorRow) -> Version | None:
         return Version.parse(row.version)
     except VersionUnreadable:
         return None
+
+
+def list_speakers(session: Session) -> dict[str, tuple[str, ...]]:
+    """The ids of the keys that sign each product's releases, as last written."""
+    return {row.product: tuple(json.loads(row.keyids)) for row in session.scalars(select(SpeakerRow))}
+
+
+def write_speakers(session: Session, product: str, *, keyids: tuple[str, ...]) -> bool:
+    """Remember who signs *product*; true when it was somebody else before."""
+    row, text = locked(session, SpeakerRow, product), json.dumps(keyids)
+    if row is None:
+        session.add(SpeakerRow(product=product, keyids=text))
+        return False
+    replaced = row.keyids != text
+    row.keyids = text
+    return replaced
+
+
+def forget_floor(session: Session, product: str) -> None:
+    """Drop the floor that earlier keys have signed."""
+    session.execute(delete(FloorRow).where(FloorRow.product == product))
 
 
 def raise_floor(session: Session, product: str, *, version: Version) -> bool:

@@ -28,7 +28,7 @@ from engineshed_packages.locks import exclusive
 from engineshed_packages.metadata import NotesFile, View
 from engineshed_packages.sources import TARGETS_FOLDER
 from engineshed_packages.target import Target
-from engineshed_server.db import releases
+from engineshed_server.db import releases, trust
 from engineshed_server.domain.actors import Actor
 from engineshed_server.errors import Conflict, TryLater, format_boundary
 from engineshed_server.services import publishing
@@ -167,22 +167,33 @@ def _alone(portal: Portal, *, wait_s: float) -> Iterator[None]:
 def _known(portal: Portal, view: View) -> Mapping[str, Target | NotesFile]:
     """The packages and notes that have a row, by path, once it is sure that *view* contradicts none of them.
 
+    Left out is what a newer view may replace: packages that were hidden, and all that was signed with keys
+    the vendor has replaced since. A thief's version must not bar the vendor's own for ever.
+
     Raises:
         Conflict: the metadata lists other bytes for a version that is here.
     """
     with portal.database.read() as session:
-        packages = [record.target for record in releases.list_packages(session)]
+        packages = releases.list_packages(session)
         notes = releases.list_notes(session)
-    by_version = {(one.product, one.version, one.platform): one for one in packages}
+        speakers = trust.list_speakers(session)
+    replaced = {name for name, keys in view.speakers.items() if speakers.get(name, keys) != keys}
+    known: dict[str, Target | NotesFile] = {one.target.path: one.target for one in packages}
+    by_version = {(one.target.product, one.target.version, one.target.platform): one for one in packages}
     for target in view.targets:
         here = by_version.get((target.product, target.version, target.platform))
-        if here is not None and (here.path, here.sha256) != (target.path, target.sha256):
-            raise _other_bytes(target.path, found=target.sha256, expected=here.sha256)
+        if here is None or (here.target.path, here.target.sha256) == (target.path, target.sha256):
+            continue
+        if here.state != releases.DELISTED and target.product not in replaced:
+            raise _other_bytes(target.path, found=target.sha256, expected=here.target.sha256)
+        del known[here.target.path]
     for listed in view.notes.values():
         written = notes.get(listed.path)
         if written is not None and written.sha256 != listed.sha256:
-            raise _other_bytes(listed.path, found=listed.sha256, expected=written.sha256)
-    return {**notes, **{one.path: one for one in packages}}
+            if listed.path.partition("/")[0] not in replaced:
+                raise _other_bytes(listed.path, found=listed.sha256, expected=written.sha256)
+            del notes[listed.path]
+    return {**notes, **known}
 
 
 def _other_bytes(path: str, *, found: str, expected: str) -> Conflict:
@@ -231,7 +242,7 @@ def _notices(verified: VerifiedBundle, left_out: Sequence[str], *, stored: Store
     if verified.older:
         notices.append(
             "the bundle's metadata is older than what this portal trusts "
-            f"(timestamp {verified.view.timestamp_version}): it added none; "
+            f"(timestamp {verified.view.timestamp_version}), or of keys replaced since: it added none; "
             "packages were taken where the trusted metadata still lists them"
         )
     notices += [f"{name} is not listed by the vendor's metadata and was left out" for name in left_out]

@@ -144,7 +144,14 @@ def _publish_rows(
         add_audit(session, action, subject=known.target.path, actor=actor, now=now, details=terms)
         if target is not None and action == "package-published":
             visible.append(target)
-    for product in sorted({target.product for target in view.targets}):
+    for product, keyids in sorted(view.speakers.items()):
+        if trust.write_speakers(session, product, keyids=keyids):
+            # Whoever stole the earlier key could have raised the floor above every release to come.
+            trust.forget_floor(session, product)
+            _drop_notes_not_listed(session, product, view=view)
+            changes += 1
+            named: Details = {"keys": ", ".join(keyids)}
+            add_audit(session, "product-keys-changed", subject=product, actor=actor, now=now, details=named)
         floor = view.floor(product)
         if floor is not None and trust.raise_floor(session, product, version=floor):
             changes += 1
@@ -162,11 +169,18 @@ def _publish_rows(
     return tuple(visible)
 
 
+def _drop_notes_not_listed(session: Session, product: str, *, view: View) -> None:
+    """Notes have no state: those that only the earlier key has signed would bar the vendor's own."""
+    for path, known in releases.list_notes(session).items():
+        if path.partition("/")[0] == product and view.notes.get(path) != known:
+            releases.drop_notes(session, known)
+
+
 def _update_package(
     session: Session, known: releases.PackageRecord, *, target: Target | None, now: datetime
 ) -> str | None:
     """Bring one row to what the metadata says now; the audit's action, None when nothing changed."""
-    if target is None:
+    if target is None or target.sha256 != known.target.sha256:
         return "package-delisted" if releases.delist_package(session, known) else None
     if known.state == releases.PUBLISHED:
         return "package-terms-changed" if releases.change_terms(session, known, target=target) else None

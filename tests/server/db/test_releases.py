@@ -69,3 +69,15 @@ def test_a_delisted_package_keeps_its_first_publication(database: Database) -> N
         assert releases.delist_package(session, releases.list_packages(session)[0])
     record = stored(database, one.path)
     assert (record.state, record.published) == (releases.DELISTED, NOW)
+
+
+def test_a_package_takes_the_place_of_one_of_the_same_version(database: Database) -> None:
+    """As when the keys that signed the first were stolen."""
+    first, second = target("1.1"), replace(target("1.1.0"), sha256="e" * 64)
+    for one in (first, second):
+        with database.write() as session:
+            releases.add_package(session, one, sha1="c" * 40, now=NOW)
+            releases.publish_package(session, releases.list_packages(session)[0], target=one, now=NOW)
+    with database.read() as session:
+        (record,) = releases.list_packages(session)
+    assert (record.target, record.state) == (second, releases.PUBLISHED)

@@ -60,3 +60,23 @@ def test_a_damaged_floor_is_unknown_until_it_is_signed_again(database: Database)
         assert trust.list_floors(session) == {"manager": None}
         assert trust.raise_floor(session, "manager", version=Version.parse("2.1"))
         assert trust.list_floors(session) == {"manager": Version.parse("2.1")}
+
+
+def test_who_signs_a_product_is_remembered_and_a_change_is_told_once(database: Database) -> None:
+    with database.write() as session:
+        assert not trust.write_speakers(session, "manager", keyids=("old",))
+    with database.write() as session:
+        assert not trust.write_speakers(session, "manager", keyids=("old",))
+        assert trust.write_speakers(session, "manager", keyids=("new", "other"))
+        assert not trust.write_speakers(session, "manager", keyids=("new", "other"))
+    with database.read() as session:
+        assert trust.list_speakers(session) == {"manager": ("new", "other")}
+
+
+def test_a_floor_that_is_forgotten_may_begin_lower(database: Database) -> None:
+    with database.write() as session:
+        trust.raise_floor(session, "manager", version=Version.parse("9.9"))
+        trust.forget_floor(session, "manager")
+        assert trust.raise_floor(session, "manager", version=Version.parse("1.0"))
+    with database.read() as session:
+        assert trust.list_floors(session) == {"manager": Version.parse("1.0")}

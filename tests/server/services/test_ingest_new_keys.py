@@ -8,12 +8,15 @@ import pytest
 
 from engineshed_packages import files
 from engineshed_packages.metadata import View, verify_view
+from engineshed_packages.repository.releases import ReleaseTerms
 from engineshed_packages.sources import FolderSource
-from engineshed_server.services import ingest
+from engineshed_packages.versions import Version
+from engineshed_server.errors import Conflict
+from engineshed_server.services import ingest, releases
 from engineshed_server.storage import published
 from tests.packages.forgery import rotate
 from tests.server.portals import House
-from tests.vendor import PRODUCT
+from tests.vendor import PRODUCT, Vendor
 
 
 class Killed(BaseException):
@@ -65,6 +68,63 @@ def test_killed_between_the_root_and_the_timestamp_the_next_start_takes_the_root
     assert seen_by_an_engine(again).root_version == 1
     assert again.ingest_file(bundle).code == "published"
     assert seen_by_an_engine(again).root_version == 2
+
+
+def poisoned(house: House, tmp_path: Path) -> Vendor:
+    """A portal with a thief's 1.1.0, notes and floor; the vendor has replaced the keys he stole."""
+    house.publish("1.0.0")
+    thief = house.vendor.copy(tmp_path / "thief")
+    terms = ReleaseTerms(floor=Version.parse("1.1.0"), notes=thief.notes("Trust me."))
+    thief.release("1.1.0", files={"evil": b"evil"}, terms=terms)
+    house.ingest_file(thief.bundle("1.1.0"))
+    for role in (PRODUCT, "online"):
+        rotate(house.vendor, role)
+    return thief
+
+
+@pytest.mark.parametrize("first", ["the metadata alone", "the release at once"])
+def test_a_version_that_a_thief_had_used_is_taken_from_the_vendor_under_new_keys(
+    house: House, tmp_path: Path, first: str
+) -> None:
+    poisoned(house, tmp_path)
+    engine = house.enrol(version="0.9")
+    if first == "the metadata alone":
+        house.ingest_file(house.vendor.metadata_bundle())
+        assert [one.version for one in releases.list_releases(house.portal)] == ["1.0.0"]
+    target = house.vendor.release("1.1.0", terms=ReleaseTerms(notes=house.vendor.notes()))
+    done = house.ingest("1.1.0")
+    assert [one.version for one in done.releases] == ["1.1.0"]
+    order = house.order(engine, version="0.9")
+    assert order.package is not None
+    assert order.package.sha256 == target.sha256
+    newest = releases.list_releases(house.portal)[0]
+    assert newest.notes is not None
+    assert "backup" in releases.read_notes(house.portal, newest.notes).languages["en"].message
+    assert house.ingest("1.1.0").code == "unchanged"
+
+
+def test_a_floor_that_a_thief_raised_is_forgotten_under_new_keys(house: House, tmp_path: Path) -> None:
+    poisoned(house, tmp_path)
+    engine = house.enrol(version="0.9")
+    house.ingest_file(house.vendor.metadata_bundle())
+    order = house.order(engine, version="0.9")
+    assert order.package is not None
+    assert order.package.version.text == "1.0.0"
+    assert "product-keys-changed" in house.audited()
+
+
+def test_other_bytes_of_a_version_are_a_conflict_while_the_same_keys_sign(
+    house: House, tmp_path: Path
+) -> None:
+    house.publish("1.0.0")
+    other = house.vendor.copy(tmp_path / "other")
+    other.release("1.1.0", files={"other": b"other"})
+    house.ingest_file(other.bundle("1.1.0"))
+    house.vendor.release("1.1.0")
+    house.vendor.release("1.2.0")
+    with pytest.raises(Conflict) as caught:
+        house.ingest("1.1.0")
+    assert caught.value.code == "release-other-bytes"
 
 
 def test_a_bundle_of_before_the_new_keys_adds_no_metadata(house: House) -> None:
