@@ -44,7 +44,8 @@ class MariaDbStore(ServerStore):
 
     def _shape_query(self) -> str:
         return """
-            SELECT table_name, column_name, column_type, is_nullable, column_key, collation_name
+            SELECT table_name, column_name, column_type, is_nullable, column_key, column_default,
+                collation_name
             FROM information_schema.columns WHERE table_schema = DATABASE() ORDER BY 1, 2
             """
 

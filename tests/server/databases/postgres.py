@@ -37,7 +37,8 @@ class PostgresStore(ServerStore):
 
     def _shape_query(self) -> str:
         return """
-            SELECT c.relname, a.attname, a.atttypid::text, a.atttypmod, a.attnotnull
+            SELECT c.relname, a.attname, a.atttypid::text, a.atttypmod, a.attcollation::text, a.attnotnull,
+                a.atthasdef
             FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid
             WHERE c.relnamespace = 'public'::regnamespace AND c.relkind IN ('r', 'i') AND NOT a.attisdropped
                 AND a.attnum > 0
