@@ -29,9 +29,9 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
 from engineshed_server.db.connecting import MARIADB, OF_SESSIONS, POSTGRESQL, SQLITE, Patience, open_engine
-from engineshed_server.db.failures import MAYBE_WRITTEN, boundary, is_refused_write
+from engineshed_server.db.failures import MAYBE_WRITTEN, boundary, has_ended_the_transaction, is_refused_write
 from engineshed_server.db.guard import WritingSession, forget_locked
-from engineshed_server.errors import SetupRefused
+from engineshed_server.errors import SetupRefused, TryLater
 
 __all__ = ["Database", "Session"]  # services name the Session they are handed, and nothing else of SQLAlchemy
 
@@ -168,11 +168,22 @@ class _Joined(Database):
 
     @contextmanager
     def write(self) -> Iterator[Session]:
-        """A part of the transaction that is undone alone when the block raises."""
+        """A part of the transaction that is undone alone when the block raises.
+
+        Raises:
+            Raced: this part may run again.
+            TryLater: code ``database-raced``: MariaDB has undone the whole, of which this is a part.
+        """
         with boundary():
             self._look_anew()
-            with self._session.begin_nested():
-                yield self._session
+            try:
+                with self._session.begin_nested():
+                    yield self._session
+            except DBAPIError as err:
+                if has_ended_the_transaction(err):
+                    message = "another transaction was faster; nothing was written, try again"
+                    raise TryLater("database-raced", message, retry_after_s=1) from err
+                raise
 
     @contextmanager
     def read(self) -> Iterator[Session]:

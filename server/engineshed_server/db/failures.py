@@ -69,6 +69,7 @@ _MARIADB_AWAY = frozenset(
     {1040, 1042, 1045, 1049, 1053, 1129, *range(1156, 1162), 1203, 1226, 1290, 1317, 1698, 1836, 1927, 4151}
 )
 
+_TRANSACTION_ENDED: frozenset[str | int] = frozenset({1213, 1305})  # deadlock; no such savepoint
 # What the three say to one who writes in a transaction that only reads.
 _WRITE_REFUSED: frozenset[str | int] = frozenset({"25006", 1792, "SQLITE_READONLY"})
 
@@ -86,6 +87,14 @@ def failure_of(err: DBAPIError) -> Failure:
 def is_refused_write(err: DBAPIError) -> bool:
     """Whether the database would not write: in a reading transaction a bug of ours, else not."""
     return not _WRITE_REFUSED.isdisjoint(_said(err))
+
+
+def has_ended_the_transaction(err: DBAPIError) -> bool:
+    """Whether MariaDB has undone the whole transaction, the parts before the failed one, too.
+
+    After a deadlock it has, and does not know the savepoint any more to which one wants to go back.
+    """
+    return not _TRANSACTION_ENDED.isdisjoint(_said(err))
 
 
 def _said(err: DBAPIError) -> tuple[str | int, ...]:

@@ -93,6 +93,16 @@ class ServerStore(DatabaseStore):
         finally:
             self._drop_user(user)
 
+    def existing(self) -> list[str]:
+        """Names of all databases on the server."""
+        with self._server.connect() as server:
+            return self._databases(server)
+
+    def run(self, statement: str) -> None:
+        """Carry out a statement as who may do everything."""
+        with self._server.connect() as server:
+            server.execute(sa.text(statement))
+
     def close(self) -> None:
         for name in tuple(self._made):
             self._drop(name)
