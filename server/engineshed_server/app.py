@@ -52,6 +52,7 @@ def _begin() -> None:
 
 def _finish(answer: Response) -> Response:
     answer.headers[HEADER] = request_id() or ""
+    answer.headers["X-Content-Type-Options"] = "nosniff"  # a browser takes no text of an engine for a page
     end_connection_if_unread(request)
     quiet = request.endpoint in QUIET_ENDPOINTS and answer.status_code < 400
     logger.log(

@@ -93,6 +93,19 @@ def body_of(request: Request) -> bytes:
     return body
 
 
+def refuse_body(request: Request) -> None:
+    """Refuse a body on a route that takes none: what is in it would silently be nothing. ``{}`` is nothing.
+
+    Raises:
+        Refused: code ``fields-refused``, or as ``body_of``.
+    """
+    if request.environ.get("CONTENT_LENGTH", "") in ("", "0") and "Transfer-Encoding" not in request.headers:
+        return
+    names = sorted(read_object(body_of(request), what="body", max_bytes=MAX_BODY_BYTES))
+    if names:
+        raise Refused("fields-refused", f"body: {names[0][:40]!r} is unknown; this request takes no fields")
+
+
 def refuse_unknown(request: Request, known: frozenset[str] = frozenset()) -> None:
     """Refuse query parameters a route does not know, so that a typo is not silently nothing.
 

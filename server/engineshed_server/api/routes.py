@@ -28,7 +28,7 @@ from marshmallow import Schema
 from engineshed_server.api import documents, tokens
 from engineshed_server.api.access import Access, Asker, declare, operators
 from engineshed_server.api.answers import Page, answer_page, answer_shown
-from engineshed_server.api.arguments import BODY, QUERY, Arguments, body_of, refuse_unknown
+from engineshed_server.api.arguments import BODY, QUERY, Arguments, body_of, refuse_body, refuse_unknown
 from engineshed_server.api.idempotency import answer_once
 from engineshed_server.api.preconditions import expected_by
 from engineshed_server.api.schemas.base import AnswerSchema, RequestSchema
@@ -192,7 +192,7 @@ class Routes:
                 rule=operation.rule,
                 access=operation.access,
                 status=operation.status,
-                has_body=operation.body is not None,
+                has_body=operation.body is not None or operation.method == "POST",
                 edits=operation.edits,
                 makes=operation.method == "POST",
                 paged=operation.page is not None,
@@ -235,6 +235,8 @@ def _guarded(view: Callable[..., Any], operation: _Operation) -> Callable[..., A
             kwargs["expected"] = expected_by(request)
         if operation.method != "POST":
             return view(**kwargs)
+        if operation.body is None:
+            refuse_body(request)
         body = b"" if operation.body is None else body_of(request)
         return answer_once(partial(view, **kwargs), body=body)
 

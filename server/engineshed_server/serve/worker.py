@@ -17,9 +17,9 @@ from typing import Protocol, cast
 # gunicorn carries no type information, hence what is made of its classes is unchecked as well.
 from gunicorn.workers.gthread import ThreadWorker  # type: ignore[import-untyped]
 
-from engineshed_packages.ids import new_id
 from engineshed_server import problems
 from engineshed_server.api.connections import GATHER_S, LINGER_S, Connection, Progress
+from engineshed_server.api.request_ids import begin_request, end_request, request_id
 from engineshed_server.serve.sender import Sender
 from engineshed_server.serve.waiting import Peer, Waiting
 
@@ -146,14 +146,20 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # its base is unchecked, see 
         return super().handle_request(req, conn)
 
     def handle_error(self, req: object, client: Connection, addr: object, exc: Exception) -> None:
-        """Answer a request that cannot be parsed; gunicorn picks the status and writes the log."""
+        """Answer a request that cannot be parsed; gunicorn picks the status and writes the log.
+
+        The line it writes has the id that the answer has.
+        """
         page = _Page()
-        super().handle_error(req, page, addr, exc)
+        begin_request(None)
         try:
+            super().handle_error(req, page, addr, exc)
             client.setblocking(False)  # as gunicorn does: nobody waits for a peer that does not read
             client.sendall(_as_problem(page.status))
         except OSError:
             return
+        finally:
+            end_request()
 
 
 class _Page:
@@ -170,7 +176,7 @@ class _Page:
 
 
 def _as_problem(status: int) -> bytes:
-    problem = problems.of_status(status, method="", path="", instance=new_id("req"))
+    problem = problems.of_status(status, method="", path="", instance=request_id() or "")
     body = problem.to_bytes()
     lines = [
         f"HTTP/1.1 {problem.status} {problem.title}",

@@ -1,10 +1,20 @@
 """Bodies and queries of operators' routes: as strict as the document says, and every refusal is a problem."""
 
 import json
+from collections.abc import Iterator
 
 import pytest
 
-from tests.server.api.conftest import PortalUnderTest
+from tests.server.api.conftest import PortalUnderTest, portal_under_test
+from tests.vendor import Vendor
+
+
+@pytest.fixture(scope="module")
+def here(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PortalUnderTest]:
+    """One portal for all: what is refused leaves nothing."""
+    folder = tmp_path_factory.mktemp("portal")
+    with portal_under_test(folder, Vendor(folder)) as made:
+        yield made
 
 
 def _sent(here: PortalUnderTest, body: bytes, **headers: str) -> tuple[int, str, str]:
@@ -103,3 +113,32 @@ def test_a_name_that_can_be_none_is_not_found(here: PortalUnderTest, name: str) 
     answer = here.get(f"/api/v1/tokens/{name}", token=here.token())
     assert (answer.status_code, json.loads(answer.data)["code"]) == (404, "not-found")
     assert "\x1b" not in answer.text
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "code"),
+    [
+        (b"", 404, "api-token-not-found"),
+        (b"{}", 404, "api-token-not-found"),
+        (b'{"reason": "lost"}', 422, "fields-refused"),
+        (b"null", 400, "json-unreadable"),
+        (b"x" * (256 * 1024 + 1), 413, "json-too-large"),
+    ],
+)
+def test_a_request_that_takes_no_fields_refuses_them(
+    here: PortalUnderTest, body: bytes, status: int, code: str
+) -> None:
+    answer = here.post("/api/v1/tokens/tok_x/revoke", body, token=here.token())
+    assert (answer.status_code, json.loads(answer.data)["code"]) == (status, code)
+
+
+def test_a_body_of_another_kind_is_refused_where_none_is_taken(here: PortalUnderTest) -> None:
+    answer = here.post(
+        "/api/v1/tokens/tok_x/revoke", b"a=1", token=here.token(), **{"Content-Type": "text/plain"}
+    )
+    assert answer.status_code == 415
+
+
+def test_no_answer_is_taken_for_a_page_by_a_browser(here: PortalUnderTest) -> None:
+    for path in ("/api/v1/tokens", "/api/v1/nothing", "/api/v1/openapi.json", "/version"):
+        assert here.get(path, token=here.token()).headers["X-Content-Type-Options"] == "nosniff"

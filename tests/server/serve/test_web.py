@@ -210,7 +210,11 @@ def test_what_cannot_be_parsed_is_answered_with_a_problem(
     here.start()
     head, _, body = _said(here, request_head).partition(b"\r\n\r\n")
     assert b"Content-Type: application/problem+json" in head
-    assert (json.loads(body)["status"], json.loads(body)["code"]) == (status, code)
+    told = json.loads(body)
+    assert (told["status"], told["code"]) == (status, code)
+    assert f"X-Request-ID: {told['instance']}".encode() in head
+    (line,) = [line for line in here.log.read_text("utf-8").splitlines() if "Invalid request" in line]
+    assert line.endswith(f"request={told['instance']}")
 
 
 @pytest.mark.parametrize("line", [b"SCRIPT_NAME: /healthz", b"PATH_INFO: /version"])
