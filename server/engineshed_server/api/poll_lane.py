@@ -57,6 +57,7 @@ class PollLane:
                 ("Content-Type", "application/json"),
                 ("Content-Length", str(len(answer))),
                 ("Cache-Control", "no-store"),
+                ("X-Content-Type-Options", "nosniff"),
                 (HEADER, request_id() or ""),
             ]
             start_response("200 OK", headers)
