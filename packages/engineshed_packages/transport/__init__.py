@@ -47,7 +47,7 @@ from engineshed_packages.transport.bodies import (
     write_pieces,
 )
 
-__all__ = ["DownloadResult", "FilePart", "HttpClient", "HttpRefused", "JsonAnswer", "Stream"]
+__all__ = ["DownloadResult", "FilePart", "HttpClient", "HttpRefused", "JsonAnswer", "Stream", "is_loopback"]
 
 MAX_REDIRECTS = 2
 TRANSFER_DEADLINE_S = 4 * 3600  # one package, over the slowest line anybody should have
@@ -263,12 +263,16 @@ class HttpClient:
             response.close()
 
     def _proxies_for(self, url: str) -> dict[str, str]:
-        host = urlsplit(url).hostname or ""
-        if host == "localhost" or host == "::1" or host.startswith("127."):
+        if is_loopback(urlsplit(url).hostname or ""):
             return {}
         if self._proxies is not None:
             return dict(self._proxies)
         return requests.utils.get_environ_proxies(url)
+
+
+def is_loopback(host: str) -> bool:
+    """Whether *host* is this host itself."""
+    return host == "localhost" or host == "::1" or host.startswith("127.")
 
 
 @contextmanager

@@ -15,7 +15,7 @@ import pytest
 
 from engineshed_packages.errors import FileRefused, PackagesError, SourceRefused, Unavailable
 from engineshed_packages.transport import HttpClient, HttpRefused
-from engineshed_packages.uploads import sending
+from engineshed_packages.uploads import portal, sending
 from engineshed_packages.uploads.memory import Memory, SentFile
 from engineshed_packages.uploads.patience import Patience
 from engineshed_packages.uploads.portal import Published, UploadPortal
@@ -68,8 +68,6 @@ class ScriptedUploads:
         request = exchange.request
         if request.method == "PATCH":
             assert int(request.headers["upload-offset"]) == len(self.had)
-            digest = base64.b64encode(hashlib.sha256(request.body).digest()).decode()
-            assert request.headers["upload-checksum"] == f"sha256 {digest}"
             self.had += request.body
         if request.method == "GET":
             state = self.states.pop(0) if len(self.states) > 1 else self.states[0]
@@ -140,6 +138,29 @@ def test_a_file_is_announced_sent_and_its_outcome_asked_for(sender: Sender) -> N
     }
     assert sender.shown[-1] == len(DATA)
     assert sender.shown == sorted(sender.shown)
+
+
+def test_where_nothing_else_guards_them_chunks_carry_their_checksum(
+    sender: Sender, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(portal, "needs_checksum", lambda url: True)
+    sender.send()
+    sent = [one for one in sender.scripted.server.requests if one.method == "PATCH"]
+    digests = [base64.b64encode(hashlib.sha256(one.body).digest()).decode() for one in sent]
+    assert [one.headers["upload-checksum"] for one in sent] == [f"sha256 {digest}" for digest in digests]
+
+
+@pytest.mark.parametrize(
+    ("url", "expected"),
+    [
+        ("http://portal.example:8080", True),
+        ("https://portal.example", False),
+        ("http://127.0.0.1:8080", False),
+        ("http://localhost", False),
+    ],
+)
+def test_tls_and_loopback_need_no_checksum(url: str, expected: bool) -> None:
+    assert portal.needs_checksum(url) == expected
 
 
 @pytest.mark.parametrize("status", [0, 408, 409, 423, 429, 460, 500, 503, 507])
