@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from tests.client.little_engine import wait_until
-from tests.conftest import require
 from tests.e2e.sample_parties import EngineHost, PortalProcess, SampleVendor
+from tests.small_disk import small_disk
 
 PRODUCTS = ("sample-bare", "sample-small")
 
@@ -63,14 +63,10 @@ def test_an_updater_without_cryptography_enrols_installs_and_updates(
 
 
 @pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
+def disk(tmp_path: Path) -> Iterator[Path]:
     """A real file system of its own, small enough to be filled."""
-    require(sys.platform == "linux" and os.geteuid() == 0, "mounting a file system needs root on Linux")
-    folder = tmp_path / "disk"
-    folder.mkdir()
-    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64m", "tmpfs", str(folder)], check=True)
-    yield folder
-    subprocess.run(["umount", "--lazy", str(folder)], check=True)
+    with small_disk(tmp_path / "disk", 64 * 1024 * 1024) as made:
+        yield made.folder
 
 
 def leave_room_for(files: int, disk: Path) -> None:
@@ -81,14 +77,14 @@ def leave_room_for(files: int, disk: Path) -> None:
 
 
 def test_a_disk_that_fills_before_or_while_staging_costs_the_engine_nothing(
-    small_disk: Path, portal: PortalProcess, vendor: SampleVendor
+    disk: Path, portal: PortalProcess, vendor: SampleVendor
 ) -> None:
-    base = small_disk / "base"
+    base = disk / "base"
     with EngineHost(base, product="sample-small", root_file=vendor.root_file) as host:
         join(host, portal, vendor)
         before = (host.process, sorted(path.name for path in base.iterdir()))
         for files in range(1, 12):
-            leave_room_for(files, small_disk)
+            leave_room_for(files, disk)
             done = host.client("update")
             assert done.returncode == 74, (files, done.stdout, done.stderr)
             assert host.version == "1.0.0"
@@ -99,6 +95,6 @@ def test_a_disk_that_fills_before_or_while_staging_costs_the_engine_nothing(
         assert all("outcome=ABORTED code=disk-full" in line for line in ends), ends
         text = (base / "update/work/logs/update.log").read_text()
         assert re.search(r" FAULT attempt=att_\w+ state=STAGING code=disk-full .*work/staged/", text), text
-        leave_room_for(1000, small_disk)
+        leave_room_for(1000, disk)
         done = host.client("update")
         assert (done.returncode, host.version) == (0, "1.1.0"), done.stderr

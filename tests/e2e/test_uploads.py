@@ -7,20 +7,31 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from contextlib import closing
+from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
 
 from engineshed_packages import exits
+from engineshed_packages.progress import no_progress
+from engineshed_packages.transport import HttpClient
+from engineshed_packages.uploads.memory import Memory
+from engineshed_packages.uploads.patience import Patience
+from engineshed_packages.uploads.portal import UploadPortal
+from engineshed_packages.uploads.sending import send_file
+from tests.conftest import require
 from tests.e2e.cutting_proxy import PIECE_BYTES, CuttingProxy
 from tests.server.running import RunningPortal
+from tests.small_disk import small_disk
 
 BIG_BYTES = 12_000_000
 OVERHEAD_BYTES = 40_000  # headers of all requests, and what stood in a buffer when a line was cut
@@ -87,12 +98,13 @@ def incoming(here: RunningPortal) -> list[str]:
     return sorted(path.name for path in (here.settings.data_dir / "incoming").iterdir())
 
 
-@pytest.mark.parametrize("command", ["packages", "server"])
+@pytest.mark.parametrize(
+    ("command", "cuts"), [("packages", (300_000, 1_500_000, 4_000_000, 7_000_000)), ("server", (2_000_000,))]
+)
 def test_over_a_line_that_is_cut_again_and_again_nothing_is_sent_twice(
-    here: RunningPortal, command: str
+    here: RunningPortal, command: str, cuts: tuple[int, ...]
 ) -> None:
     version, bundle = bundle_of(here)
-    cuts = (300_000, 1_500_000, 4_000_000, 7_000_000)
     with CuttingProxy(port_of(here), cut_at=cuts) as proxy:
         code, out, err = end(begin(here, bundle, to=proxy.address, command=command))
     assert (code, proxy.cuts) == (exits.DONE, len(cuts)), err
@@ -147,24 +159,168 @@ def test_stopped_and_started_again_it_goes_on_where_it_was(here: RunningPortal) 
     assert proxy.sent_bytes < bundle.stat().st_size - 2_000_000  # chunks of 1 and 2 MiB were over by then
 
 
-def test_a_portal_that_is_restarted_meanwhile_is_waited_for(tmp_path: Path) -> None:
-    here = RunningPortal(tmp_path, workers=2)
-    try:
-        here.start()
-        version, bundle = bundle_of(here)
-        restarted = threading.Event()
+def test_a_portal_that_is_killed_and_started_again_meanwhile_is_waited_for(here: RunningPortal) -> None:
+    version, bundle = bundle_of(here)
+    restarted = threading.Event()
 
-        def restart(sent_bytes: int) -> None:
-            if sent_bytes > 5_000_000 and not restarted.is_set():
-                restarted.set()
-                here.kill()
-                here.start()
+    def restart(sent_bytes: int) -> None:
+        if sent_bytes > 5_000_000 and not restarted.is_set():
+            restarted.set()
+            here.kill()
+            here.start()
 
-        with CuttingProxy(port_of(here)) as proxy:
-            proxy.on_bytes = restart
-            code, _, err = end(begin(here, bundle, to=proxy.address))
-        assert (code, restarted.is_set()) == (exits.DONE, True), err
-        assert published(here) == {version}
-        assert incoming(here) == []
-    finally:
-        here.end()
+    with CuttingProxy(port_of(here)) as proxy:
+        proxy.on_bytes = restart
+        code, _, err = end(begin(here, bundle, to=proxy.address))
+    assert (code, restarted.is_set()) == (exits.DONE, True), err
+    assert version in published(here)
+    assert incoming(here) == []
+
+
+def test_an_upload_over_the_limit_is_refused_and_not_sent(here: RunningPortal, tmp_path: Path) -> None:
+    huge = tmp_path / "huge.zip"
+    with huge.open("wb") as file:
+        file.truncate(here.settings.upload_bytes + 1)
+    with CuttingProxy(port_of(here)) as proxy:
+        code, _, err = end(begin(here, huge, to=proxy.address))
+    assert (code, "[upload-too-large]" in err) == (exits.FAILED, True)
+    assert proxy.sent_bytes < OVERHEAD_BYTES
+
+
+def test_on_a_full_disk_the_command_ends_with_75_and_goes_on_when_there_is_room(tmp_path: Path) -> None:
+    with small_disk(tmp_path / "data", 160_000_000) as disk:
+        here = RunningPortal(tmp_path, workers=2, settings={"limits.free_bytes": 1_000_000})
+        try:
+            here.start()
+            version, bundle = bundle_of(here)
+
+            def fill(sent_bytes: int) -> None:
+                if sent_bytes > 2_000_000 and not (disk.folder / "filler").exists():
+                    disk.fill(leaving_bytes=4_000_000)
+
+            with CuttingProxy(port_of(here)) as proxy:
+                proxy.on_bytes = fill
+                code, out, err = end(begin(here, bundle, "--retry-for", "5", to=proxy.address))
+                assert (code, out) == (exits.TRY_LATER, ""), err
+                assert err.rstrip().endswith("[disk-full]")
+                assert published(here) == set()
+                disk.make_room()
+                first_bytes, proxy.sent_bytes = proxy.sent_bytes, 0
+                proxy.on_bytes = lambda sent_bytes: None
+                code, _, err = end(begin(here, bundle, to=proxy.address))
+            assert code == exits.DONE, err
+            assert (published(here), incoming(here)) == ({version}, [])
+            assert first_bytes > 2_000_000
+            assert proxy.sent_bytes < bundle.stat().st_size - 2_000_000
+        finally:
+            here.end()
+
+
+@dataclass
+class Threads:
+    """Uploads by the same client in this process, at once."""
+
+    here: RunningPortal
+    results: list[str] = field(default_factory=list)
+
+    def send(self, bundle: Path) -> None:
+        def tell(text: str) -> None:
+            self.results.append(f"told: {text}")
+
+        with HttpClient() as client:
+            done = send_file(
+                UploadPortal(client, self.here.address, self.here.token),
+                bundle,
+                memory=Memory(self.here.folder / "memory"),
+                patience=Patience(60, tell=tell),
+                tell=tell,
+                show=no_progress,
+            )
+        self.results.append(done.code)
+
+    def send_all(self, bundles: Sequence[Path]) -> list[str]:
+        threads = [threading.Thread(target=self.send, args=(bundle,)) for bundle in bundles]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        return self.results
+
+
+def test_many_uploads_at_once_are_each_published_once(here: RunningPortal) -> None:
+    made = [bundle_of(here, size_bytes=1_500_000) for _ in range(10)]
+    results = Threads(here).send_all([bundle for _, bundle in made])
+    assert sorted(results) == ["published"] * 10
+    assert {version for version, _ in made} <= published(here)
+    assert incoming(here) == []
+
+
+def test_two_starts_of_one_command_finish_one_upload_together(here: RunningPortal) -> None:
+    version, bundle = bundle_of(here)
+    first = threading.Event()
+
+    def second_start(sent_bytes: int) -> None:
+        if sent_bytes > 500_000:
+            first.set()
+
+    with CuttingProxy(port_of(here)) as proxy:
+        proxy.on_bytes = second_start
+        running = begin(here, bundle, to=proxy.address)
+        assert first.wait(30)
+        other = begin(here, bundle, to=proxy.address)
+        codes = (end(running)[0], end(other)[0])
+    assert codes == (exits.DONE, exits.DONE)
+    assert version in published(here)
+    assert incoming(here) == []
+
+
+def test_of_many_requests_for_one_offset_in_both_processes_one_wins(here: RunningPortal) -> None:
+    data = [bytes([65 + number]) * 300_000 for number in range(10)]
+    with HttpClient() as client:
+        upload_id = UploadPortal(client, here.address, here.token).begin("x.zip", length_bytes=600_000)
+    path, statuses = f"/api/v1/uploads/{upload_id}", []
+    headers = {
+        "Authorization": f"Bearer {here.token}",
+        "Tus-Resumable": "1.0.0",
+        "Content-Type": "application/offset+octet-stream",
+        "Upload-Offset": "0",
+    }
+
+    def patch(body: bytes) -> None:
+        with closing(here.connect()) as connection:
+            connection.request("PATCH", path, body, headers)
+            statuses.append(connection.getresponse().status)
+
+    threads = [threading.Thread(target=patch, args=(body,)) for body in data]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(set(statuses)) in ([204, 409], [204, 409, 423])
+    assert statuses.count(204) == 1
+    assert (here.settings.data_dir / "incoming" / f"{upload_id}.part").read_bytes() in data
+
+
+def test_on_a_terminal_there_is_a_bar_with_rate_and_time_left(here: RunningPortal) -> None:
+    require(sys.platform == "linux", "a terminal to write to")
+    _, bundle = bundle_of(here)
+    near, far = os.openpty()
+    words = [
+        sys.executable,
+        "-P",
+        "-m",
+        "engineshed_packages.cli",
+        "publish",
+        str(bundle),
+        "--to",
+        here.address,
+    ]
+    environment = {**os.environ, "ENGINESHED_TOKEN": here.token, "XDG_STATE_HOME": str(here.folder / "state")}
+    words += ["--to", here.address]
+    done = subprocess.run(words, env=environment, stdout=subprocess.PIPE, stderr=far, text=True, check=True)
+    os.close(far)
+    with closing(os.fdopen(near, "rb", buffering=0)) as terminal:
+        shown = terminal.read(65536).decode()
+    assert "\r[" in shown
+    assert re.search(r"100 % of 11\.\d MiB +\d+\.\d MiB/s", shown), shown
+    assert "published" in done.stdout

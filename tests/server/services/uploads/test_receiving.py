@@ -27,6 +27,7 @@ def code(caught: pytest.ExceptionInfo[ServerError]) -> str:
     return caught.value.code
 
 
+@ONE_DATABASE
 def test_while_one_writes_another_is_told_to_wait(sender: Sender, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(receiving, "LOCK_WAIT_S", 0.0)
     monkeypatch.setattr(owning, "LOCK_WAIT_S", 0.0)
@@ -75,6 +76,7 @@ def test_of_many_with_the_same_offset_one_wins(house: House, sender: Sender) -> 
     assert sender.show(upload_id).offset_bytes == 2000
 
 
+@ONE_DATABASE
 def test_what_is_long_is_counted_on_the_way(sender: Sender, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(incoming, "CHECKPOINT_BYTES", 2000)
     upload_id = sender.open(10_000)
@@ -101,6 +103,7 @@ def test_the_upload_lives_a_day_from_its_last_byte(house: House, sender: Sender)
     assert code(caught) == "upload-expired"
 
 
+@ONE_DATABASE
 def test_another_checksum_takes_back_the_whole_chunk_and_no_more(house: House, sender: Sender) -> None:
     upload_id = sender.open(4000)
     sender.send(upload_id, b"a" * 1500)
@@ -208,6 +211,7 @@ def test_on_a_full_disk_whole_pieces_count_and_nothing_is_half_written(
     assert sender.send(upload_id, b"x" * (6_000_000 - counted), offset=counted).state == "complete"
 
 
+@ONE_DATABASE
 def test_bytes_that_could_not_be_made_durable_do_not_count(
     house: House, sender: Sender, monkeypatch: pytest.MonkeyPatch
 ) -> None:
