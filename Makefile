@@ -60,6 +60,10 @@ bench: $(STAMP) ## Measure memory, polls, downloads, ingest; prints tables (ARGS
 bench-slow: $(STAMP) ## Polls while 500 slow headers, 500 slow bodies and 100 slow downloads are held (needs nginx)
 	@$(BIN)/python -m tests.bench slow
 
+.PHONY: crash-server
+crash-server: $(STAMP) ## Kill the server at every mutating system call of an ingest (as root, with strace; ARGS="--sample 12")
+	@$(BIN)/python -m tests.crash $(ARGS)
+
 .PHONY: golden
 golden: $(STAMP) ## Write the golden files of the formats anew (old ones are kept)
 	@$(BIN)/python -m tests.golden $(ARGS)

@@ -15,13 +15,10 @@ from collections.abc import Callable
 
 import pytest
 
-from engineshed_packages.metadata import NotesFile, verify_view
 from engineshed_packages.repository.releases import ReleaseTerms
-from engineshed_packages.sources import FolderSource
-from engineshed_packages.target import Target
-from engineshed_server.db import releases as release_rows
 from engineshed_server.errors import TryLater
 from engineshed_server.services import ingest, releases
+from tests.crash.soundness import faults
 from tests.server.portals import House
 
 STEPS = ("verified", "stored", "recorded", "metadata-written", "timestamp-written", "published", "trusted")
@@ -49,28 +46,8 @@ def updating(house: House) -> House:
 
 def check_sound(house: House) -> None:
     """What must hold after any death, seen by a process that starts anew."""
-    portal = house.portal
-    with portal.database.read() as session:
-        rows = release_rows.list_packages(session)
-        notes = release_rows.list_notes(session)
-    every: list[Target | NotesFile] = [*(row.target for row in rows), *notes.values()]
-    for listed in every:
-        assert portal.blobs.find(listed.sha256, length_bytes=listed.length_bytes), listed
-        assert releases.find_target(portal, listed.download_name) is not None
-    if portal.metadata.timestamp() is None:
-        public = set()
-    else:
-        view = verify_view(
-            FolderSource(portal.metadata.folder.parent),
-            cache=house.vendor.folder / "updater",
-            trusted_root=house.vendor.root,
-            now=house.now,
-        )
-        public = {target.path for target in view.targets}
-    shown = releases.list_releases(portal)
-    assert {target.path for release in shown for target in release.targets} <= public
-    for release in shown:
-        assert (release.notes is None) == (release.targets[0].notes is None)
+    cache = house.vendor.folder / "updater"
+    assert faults(house.portal, root=house.vendor.root, cache=cache, now=house.now) == []
 
 
 def versions(house: House) -> list[str]:

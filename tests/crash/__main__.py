@@ -1,0 +1,53 @@
+"""`make crash-server`: the server killed at every mutating system call of an ingest; exit code 1 for a fault.
+
+Both ways of uploading are played, and a portal that is wrong on purpose, which must be found out.
+"""
+
+import argparse
+import random
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from tests.crash.ingest import HONEST, ROW_FIRST, WAYS, Trial
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="tests.crash", description=__doc__)
+    parser.add_argument("--sample", type=int, help="only so many points of each way, chosen by --seed")
+    parser.add_argument("--seed", type=int, default=1)
+    chosen = parser.parse_args()
+    wrong = sum(_play(way, chosen.sample, chosen.seed) for way in WAYS)
+    caught = _play("put", chosen.sample, chosen.seed, program=ROW_FIRST)
+    print(f"row first: found out at {caught} points" if caught else "row first: NOT FOUND OUT")
+    return 0 if caught and not wrong else 1
+
+
+def _play(way: str, sample: int | None, seed: int, *, program: tuple[str, ...] = HONEST) -> int:
+    """How many points left something wrong."""
+    began_s, killed, wrong = time.monotonic(), 0, 0
+    with tempfile.TemporaryDirectory(prefix="engineshed-crash-") as folder:
+        trial = Trial(Path(folder), program=program)
+        try:
+            points = sorted({one.point for one in trial.calls(WAYS[way])})
+            if sample is not None:
+                points = random.Random(seed).sample(points, min(sample, len(points)))
+            for point in points:
+                verdict = trial.kill(WAYS[way], point)
+                killed += verdict.was_killed
+                wrong += bool(verdict.wrong)
+                for fault in verdict.wrong if program is HONEST else ():
+                    print(f"{way} {point}: {fault}", flush=True)
+        finally:
+            trial.end()
+    seconds = time.monotonic() - began_s
+    name = "row first" if program is ROW_FIRST else way
+    print(
+        f"{name}: {len(points)} points, {killed} killed there, {wrong} with faults, {seconds:.0f} s",
+        flush=True,
+    )
+    return wrong
+
+
+sys.exit(main())
