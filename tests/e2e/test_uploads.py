@@ -22,15 +22,20 @@ from urllib.parse import urlsplit
 import pytest
 
 from engineshed_packages import exits
+from engineshed_packages.locks import exclusive
 from engineshed_packages.progress import no_progress
 from engineshed_packages.transport import HttpClient
 from engineshed_packages.uploads.memory import Memory
 from engineshed_packages.uploads.patience import Patience
 from engineshed_packages.uploads.portal import UploadPortal
 from engineshed_packages.uploads.sending import send_file
+from engineshed_server.services import releases
+from engineshed_server.settings import Settings
+from engineshed_server.wiring import open_portal
 from tests.conftest import require
 from tests.e2e.cutting_proxy import PIECE_BYTES, CuttingProxy
 from tests.server.running import RunningPortal
+from tests.server.serve.processes import wait_until
 from tests.small_disk import small_disk
 
 BIG_BYTES = 12_000_000
@@ -92,6 +97,18 @@ def published(here: RunningPortal) -> set[str]:
     status, body = here.get("/api/v1/releases", Authorization=f"Bearer {here.token}")
     assert status == 200
     return {release["version"] for release in json.loads(body)["releases"]}
+
+
+def published_by(settings: Settings) -> set[str]:
+    """The same, while no portal runs."""
+    with closing(open_portal(settings)) as portal:
+        return {release.version for release in releases.list_releases(portal)}
+
+
+def state_of(here: RunningPortal, upload_id: str) -> str:
+    status, body = here.get(f"/api/v1/uploads/{upload_id}", Authorization=f"Bearer {here.token}")
+    assert status == 200
+    return str(json.loads(body)["state"])
 
 
 def incoming(here: RunningPortal) -> list[str]:
@@ -173,6 +190,22 @@ def test_a_portal_that_is_killed_and_started_again_meanwhile_is_waited_for(here:
         proxy.on_bytes = restart
         code, _, err = end(begin(here, bundle, to=proxy.address))
     assert (code, restarted.is_set()) == (exits.DONE, True), err
+    assert version in published(here)
+    assert incoming(here) == []
+
+
+def test_a_portal_killed_while_it_takes_a_bundle_in_does_so_at_its_next_start(here: RunningPortal) -> None:
+    version, bundle = bundle_of(here, size_bytes=100_000)
+    with exclusive(here.settings.data_dir / "ingest.lock", wait_s=10), HttpClient() as client:
+        portal = UploadPortal(client, here.address, here.token)
+        size_bytes = bundle.stat().st_size
+        upload_id = portal.begin("x.zip", length_bytes=size_bytes)
+        portal.send(upload_id, bundle, offset_bytes=0, length_bytes=size_bytes, progress=lambda sent: None)
+        wait_until(lambda: state_of(here, upload_id) == "ingesting", "it waits for the lock")
+        here.kill()
+    assert version not in published_by(here.settings)
+    here.start()
+    wait_until(lambda: state_of(here, upload_id) == "done", "nobody had to ask for it")
     assert version in published(here)
     assert incoming(here) == []
 

@@ -16,7 +16,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from engineshed_packages.errors import FileRefused, ProtocolRefused
+from engineshed_packages.errors import Conflict, FileRefused, ProtocolRefused
 from engineshed_packages.files import read_limited, write_file
 from engineshed_packages.ids import check_id
 
@@ -62,11 +62,11 @@ class SentFile:
         """Refuse a file that is not the one whose upload began.
 
         Raises:
-            FileRefused: code ``file-changed``. OSError: it cannot be looked at.
+            Conflict: code ``file-changed``. OSError: it cannot be looked at.
         """
         status = self.path.stat()
         if (status.st_size, status.st_mtime_ns) != (self.length_bytes, self.modified_ns):
-            raise FileRefused("file-changed", f"{self.path} was changed while it was uploaded: start again")
+            raise Conflict("file-changed", f"{self.path} was changed while it was uploaded: start again")
 
 
 class Memory:

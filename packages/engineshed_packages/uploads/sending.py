@@ -53,7 +53,7 @@ def send_file(
     Raises:
         Unavailable: patience is over; the same call goes on from where it was.
         HttpRefused: the portal refuses the token, the upload, or the bundle (``problem`` says why).
-        FileRefused: code ``file-changed``. OSError: the file cannot be read.
+        Conflict: code ``file-changed``. OSError: the file cannot be read.
     """
     sending = _Sending(portal, SentFile.of(path), memory=memory, patience=patience, tell=tell, show=show)
     try:

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 import click
 
 from engineshed_packages import __version__, exits
-from engineshed_packages.errors import FileRefused, PackagesError, Unavailable
+from engineshed_packages.errors import Conflict, FileRefused, PackagesError, Unavailable
 from engineshed_packages.transport import HttpRefused
 from engineshed_packages.transport.exit_codes import exit_code_of
 from engineshed_server import errors
@@ -117,4 +117,5 @@ _BY_BRANCH: tuple[tuple[type[Exception], int], ...] = (
     (errors.NotAllowed, exits.REFUSED),
     (errors.TryLater, exits.TRY_LATER),
     (FileRefused, exits.IO_ERROR),
+    (Conflict, exits.TRY_LATER),
 )

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from engineshed_packages.errors import FileRefused
+from engineshed_packages.errors import Conflict
 from engineshed_packages.ids import new_id
 from engineshed_packages.uploads.memory import EDGE_BYTES, KEPT_S, Memory, SentFile
 
@@ -70,7 +70,7 @@ def test_a_file_that_changes_while_it_is_sent_is_noticed(path: Path) -> None:
     sent = SentFile.of(path)
     sent.check_unchanged()
     path.write_bytes(b"shorter")
-    with pytest.raises(FileRefused) as caught:
+    with pytest.raises(Conflict) as caught:
         sent.check_unchanged()
     assert caught.value.code == "file-changed"
 

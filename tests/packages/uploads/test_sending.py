@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from engineshed_packages.errors import FileRefused, PackagesError, SourceRefused, Unavailable
+from engineshed_packages.errors import Conflict, PackagesError, SourceRefused, Unavailable
 from engineshed_packages.transport import HttpClient, HttpRefused
 from engineshed_packages.uploads import portal, sending
 from engineshed_packages.uploads.memory import Memory, SentFile
@@ -251,7 +251,7 @@ def test_a_file_that_is_changed_meanwhile_is_told(sender: Sender) -> None:
         sender.scripted.one(exchange)
 
     sender.scripted.server.at(PATH, changing, sender.scripted.one)
-    with pytest.raises(FileRefused) as caught:
+    with pytest.raises(Conflict) as caught:
         sender.send()
     assert caught.value.code == "file-changed"
 
