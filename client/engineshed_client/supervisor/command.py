@@ -171,7 +171,7 @@ class CommandSupervisor:
                 try:
                     processes.send(one.identity, request)
                 except PermissionError:
-                    logger.warning("process of another user not ended", extra={"process": str(one)})
+                    logger.warning("process of another user not ended", extra={"tied": str(one)})
 
     def _run_stop_command(self, timeout_s: float) -> bool:
         """Run the stop command, if there is one; True when it ended well."""

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from engineshed_server.cli.options import refuse_root
-from engineshed_server.cli.output import complain
+from engineshed_server.cli.serving import say_database_away
 from engineshed_server.errors import SetupRefused, TryLater
 from engineshed_server.services.portal import Portal
 from engineshed_server.settings import Settings
@@ -47,4 +47,4 @@ def check_served(settings: Settings) -> None:
         with opened(settings):
             pass
     except TryLater as err:
-        complain(f"warning: {err.message}; starting all the same")
+        say_database_away(settings, err)

@@ -9,7 +9,7 @@ import click
 
 from engineshed_server.cli.opening import check_served
 from engineshed_server.cli.options import repeated_options, with_settings
-from engineshed_server.cli.output import talk
+from engineshed_server.cli.serving import say_listening, starting
 from engineshed_server.serve.children import ChildPlan
 from engineshed_server.serve.listening import address_of, listen
 from engineshed_server.serve.parent import become_parent
@@ -24,11 +24,12 @@ def run(settings: Settings, fd: int | None) -> None:
 
     SIGTERM and Ctrl-C drain: running requests may finish. Repeated, everything ends at once.
     """
-    check_served(settings)  # a promise to listen is only made when there is something to serve
-    listener = listen(settings.bind) if fd is None else socket.socket(fileno=fd)
-    talk(f"{settings.name} listens at {address_of(listener)}")
+    with starting(settings):
+        check_served(settings)  # a promise to listen is only made when there is something to serve
+        listener = listen(settings.bind) if fd is None else socket.socket(fileno=fd)
+        say_listening(settings, address_of(listener))
     descriptor = listener.detach()
     command = [sys.executable, "-P", "-m", "engineshed_server.cli", "web"]
     command += [*repeated_options(), "--fd", str(descriptor)]
     web_plan = ChildPlan(name="web", command=command, descriptors=[descriptor])
-    become_parent([web_plan], log_level=settings.log_level)
+    become_parent([web_plan], log_level=settings.log_level, log_format=settings.log_format)

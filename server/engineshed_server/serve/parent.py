@@ -54,12 +54,14 @@ def run(plans: Sequence[ChildPlan], *, drain_s: float = DRAIN_S) -> int:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-def become_parent(plans: Sequence[ChildPlan], *, log_level: str) -> NoReturn:
+def become_parent(plans: Sequence[ChildPlan], *, log_level: str, log_format: str) -> NoReturn:
     """Replace this process, its number kept, by the parent of *plans*; their descriptors go along."""
     for plan in plans:
         for descriptor in plan.descriptors:
             os.set_inheritable(descriptor, True)
-    told = write_compact({"log_level": log_level, "plans": [plan.to_dict() for plan in plans]})
+    told = write_compact(
+        {"log_level": log_level, "log_format": log_format, "plans": [plan.to_dict() for plan in plans]}
+    )
     # -P: whatever lies in the working directory is not imported
     words = [sys.executable, "-P", "-m", "engineshed_server.serve.parent", told.decode("utf-8")]
     sys.stdout.flush()
@@ -71,7 +73,7 @@ def main(argv: Sequence[str]) -> int:
     """What ``become_parent`` starts; *argv* is its one argument."""
     (told,) = argv
     fields = Fields(read_object(told.encode("utf-8"), what="plans", max_bytes=MAX_TOLD_BYTES), "plans")
-    configure_logs(fields.text("log_level"))
+    configure_logs(fields.text("log_level"), fields.text("log_format"))
     return run([ChildPlan.from_dict(values) for values in fields.objects("plans", max_items=16)])
 
 

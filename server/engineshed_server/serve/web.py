@@ -112,7 +112,7 @@ class PortalApplication(BaseApplication):  # type: ignore[misc]  # its base is u
             "worker_tmp_dir": _MEMORY_FOLDER if Path(_MEMORY_FOLDER).is_dir() else None,
             "proc_name": "engineshed-server",
             "logger_class": ServerLog,
-            "logconfig_dict": dict(log_config(self._settings.log_level)),
+            "logconfig_dict": dict(log_config(self._settings.log_level, self._settings.log_format)),
             "loglevel": self._settings.log_level,
             "when_ready": when_ready,
             "post_fork": post_fork,

@@ -64,6 +64,7 @@ class Settings:
     access_token_s: int
     approval_s: int
     log_level: str
+    log_format: str
     lines: tuple[SettingLine, ...]
 
     def __repr__(self) -> str:
@@ -127,6 +128,7 @@ def _build(values: Mapping[str, Value], origins: Mapping[str, str]) -> Settings:
         access_token_s=int(values["engines.access_token_s"]),
         approval_s=int(values["engines.approval_s"]),
         log_level=str(values["log.level"]),
+        log_format=str(values["log.format"]),
         lines=tuple(_line(field, shown[field.name], origin=origins[field.name]) for field in FIELDS),
     )
 

@@ -109,6 +109,12 @@ def _level(value: Value) -> Value:
     return str(value).lower()
 
 
+def _format(value: Value) -> Value:
+    if str(value).lower() not in ("plain", "json"):
+        raise ValueError("plain or json")
+    return str(value).lower()
+
+
 # As SQLAlchemy reads it, which fails with a traceback where this does not match.
 _PLACE = re.compile(r"([^:/]*(:[^@]*)?@)?(\[[^/?]+\]|[^/:?\[]+)?(:[0-9]{1,5})?([/?].*)?", re.DOTALL)
 
@@ -228,4 +234,5 @@ FIELDS: tuple[Field, ...] = (
         about="seconds an engine waits for approval before it is rejected",
     ),
     Field(name="log.level", default="info", check=_level, about="debug, info, warning or error"),
+    Field(name="log.format", default="plain", check=_format, about="plain, or json: one object a line"),
 )
