@@ -44,6 +44,7 @@ class Exchange:
         self._handler = handler
         self.request = request
         self._stopping = stopping
+        self.sent_bytes = 0
 
     @property
     def peer_port(self) -> int:
@@ -61,6 +62,7 @@ class Exchange:
         try:
             self._handler.wfile.write(data)
             self._handler.wfile.flush()
+            self.sent_bytes += len(data)
         except OSError as err:
             raise ConnectionAbortedError from err
 
@@ -78,10 +80,15 @@ Answer = Callable[[Exchange], None]
 
 
 class FaultyServer:
-    """The server; a context manager. ``requests`` holds what arrived, in order."""
+    """The server; a context manager.
+
+    Attributes:
+        requests: what arrived, in order. most_sent_bytes: in one answer that has ended.
+    """
 
     def __init__(self, *, tls: ssl.SSLContext | None = None) -> None:
         self.requests: list[Request] = []
+        self.most_sent_bytes = 0
         self._answers: dict[str, list[Answer]] = {}
         self._mounts: dict[str, Path] = {}
         self._upstream: str | None = None
@@ -141,10 +148,13 @@ class FaultyServer:
         with self._lock:
             self.requests.append(request)
             answer = self._answer_to(request.path.partition("?")[0])
+        exchange = Exchange(handler, request, self._stopping)
         try:
-            answer(Exchange(handler, request, self._stopping))
+            answer(exchange)
         except (ConnectionAbortedError, ConnectionResetError, BrokenPipeError):
             handler.close_connection = True
+        with self._lock:
+            self.most_sent_bytes = max(self.most_sent_bytes, exchange.sent_bytes)
 
 
 class _Handler(BaseHTTPRequestHandler):

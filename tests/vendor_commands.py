@@ -42,14 +42,22 @@ class VendorCommands:
         )
         return told
 
+    def sign(self, proposal: Path, key: Path) -> None:
+        """Sign *proposal* as on the offline machine of *key*: without the repository."""
+        given = ("--key", key, "--passphrase-file", self.passphrase)
+        done = self._run("keys", "sign", proposal, *given)
+        assert done.returncode == 0, done.stderr
+
     def try_to(self, *words: str | Path) -> subprocess.CompletedProcess[str]:
         """Run a command that may fail."""
-        program = str(Path(sysconfig.get_path("scripts")) / "engineshed-packages")
         vendor = self.vendor
-        given = ["--repository", vendor.repository.folder, "--keys", vendor.keys.folder]
-        command = [program, *words, "--json", *given, "--passphrase-file", self.passphrase]
+        given = ("--repository", vendor.repository.folder, "--keys", vendor.keys.folder)
+        return self._run(*words, "--json", *given, "--passphrase-file", self.passphrase)
+
+    def _run(self, *words: str | Path) -> subprocess.CompletedProcess[str]:
+        program = Path(sysconfig.get_path("scripts")) / "engineshed-packages"
         return subprocess.run(
-            [str(word) for word in command],
+            [str(word) for word in (program, *words)],
             cwd=self.output,
             capture_output=True,
             text=True,

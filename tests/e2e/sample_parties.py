@@ -90,6 +90,7 @@ class PortalProcess:
 
     Args:
         database_url: None for SQLite in its folder. owner_url: of who may make the tables, at ``init``.
+        settings: lines of its portal.toml, in tables other than portal, web and engines.
     """
 
     def __init__(
@@ -100,6 +101,7 @@ class PortalProcess:
         workers: int = 1,
         database_url: str | None = None,
         owner_url: str | None = None,
+        settings: str = "",
     ) -> None:
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port = self._listener.getsockname()[1]
@@ -108,7 +110,7 @@ class PortalProcess:
         self._config = folder / "portal.toml"
         self._config.write_text(
             f'[portal]\npublic_url = "{self.url}"\ndata_dir = "{folder / "portal"}"\n'
-            f"[web]\nworkers = {workers}\n[engines]\npoll_s = 1\n"
+            f"[web]\nworkers = {workers}\n[engines]\npoll_s = 1\n{settings}"
         )
         self._environment = _surroundings()
         if owner_url is not None:
@@ -152,11 +154,18 @@ class PortalProcess:
         assert done.returncode == 0, done.stderr
         return done.stdout
 
-    def upload(self, bundle: Path) -> None:
-        """Put *bundle* on the portal."""
+    def upload(self, bundle: Path) -> dict[str, Any]:
+        """Put *bundle* on the portal; what it answers."""
         with HttpClient() as client:
             url = f"{self.url}/api/v1/bundles/{bundle.name}"
-            client.send("PUT", url, token=self._token, headers={}, body=FilePart.whole(bundle))
+            sent = client.send("PUT", url, token=self._token, headers={}, body=FilePart.whole(bundle))
+        answer: dict[str, Any] = json.loads(sent.body)
+        return answer
+
+    @property
+    def token(self) -> str:
+        """An administrator's API token."""
+        return self._token
 
     def line(self, *words: str) -> str:
         """A fresh enrolment line."""
@@ -190,7 +199,7 @@ class EngineHost:
         self.base = base
         self.product = product
         self._root_file = root_file
-        self._environment = {**_surroundings(), **(updater_environment or {})}
+        self.environment = {**_surroundings(), **(updater_environment or {})}
         self._updaters: list[subprocess.Popen[bytes]] = []
         self._port_keeper = socket.socket()
         self._port_keeper.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -236,7 +245,7 @@ class EngineHost:
             capture_output=True,
             text=True,
             timeout=COMMAND_S,
-            env=self._environment,
+            env=self.environment,
         )
 
     def enrol(self, line: str) -> subprocess.CompletedProcess[str]:
@@ -251,7 +260,7 @@ class EngineHost:
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
-                env=self._environment,
+                env=self.environment,
             )
         self._updaters.append(updater)
         return updater

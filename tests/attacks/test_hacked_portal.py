@@ -1,4 +1,8 @@
-"""The updater, a process of its own, against a portal that lies or breaks: the engine never notices."""
+"""A portal that was broken into, or that breaks: the engine never notices.
+
+The attacker holds the portal's order key and all that it knows of its engines; he can order what he likes and
+serve what he likes. He holds no key of the vendor. The updater is a process of its own.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +11,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
 
@@ -15,7 +20,7 @@ import pytest
 from engineshed_packages.ids import new_id
 from engineshed_packages.jsontext import Json
 from engineshed_packages.orders import Package
-from engineshed_packages.repository.releases import ReleaseTerms
+from engineshed_packages.repository.releases import ReleaseChange, ReleaseTerms
 from engineshed_packages.target import Target
 from engineshed_packages.versions import Version
 from tests.client.joined_base import JoinedBase
@@ -27,17 +32,33 @@ Envelope = dict[str, Json]
 COMMAND_S = 90
 
 
-@pytest.fixture
-def base(tmp_path: Path) -> Iterator[JoinedBase]:
-    """A base on which 1.0.0 runs; the vendor has 1.1.0 as well, and a floor at 1.0.0."""
+@contextmanager
+def joined(folder: Path) -> Iterator[JoinedBase]:
+    """A base on which 1.0.0 runs; the vendor has 1.1.0 as well, a floor at 1.0.0, and a withdrawn 1.2.0."""
     with ScriptedPortal() as portal:
-        base = JoinedBase(tmp_path / "base", portal, Vendor(tmp_path))
+        base = JoinedBase(folder / "base", portal, Vendor(folder))
         base.vendor.release("0.9.0")
         base.install("1.0.0")
         base.vendor.release("1.1.0", terms=ReleaseTerms(floor=Version.parse("1.0.0")))
+        base.vendor.release("1.2.0")
+        base.vendor.change("1.2.0", ReleaseChange(withdrawn=True))
         portal.publish(base.vendor)
         yield base
         base.close()
+
+
+@pytest.fixture
+def base(tmp_path: Path) -> Iterator[JoinedBase]:
+    """For a test that changes what is installed or configured."""
+    with joined(tmp_path) as base:
+        yield base
+
+
+@pytest.fixture(scope="module")
+def steady(tmp_path_factory: pytest.TempPathFactory) -> Iterator[JoinedBase]:
+    """For all tests that change nothing: that is what they assert."""
+    with joined(tmp_path_factory.mktemp("steady")) as base:
+        yield base
 
 
 def target(base: JoinedBase, version: str) -> Target:
@@ -79,6 +100,21 @@ def of_another_digest(base: JoinedBase) -> Envelope:
     return base.portal.order(real, package=wrong)
 
 
+def of_a_foreign_package(base: JoinedBase) -> Envelope:
+    """He serves it too, under its digest."""
+    stranger = Vendor(base.paths.base.parent, name="stranger")
+    foreign = stranger.release("6.6.6")
+    base.portal.server.at(base.portal.package_at(foreign), answers.file(stranger.package_bytes(foreign)))
+    return base.portal.order(foreign)
+
+
+def of_a_foreign_package_under_a_genuine_name(base: JoinedBase) -> Envelope:
+    stranger = Vendor(base.paths.base.parent, name="another")
+    foreign = stranger.release("1.1.0", files={"bin/engine.py": b"evil = True\n"})
+    base.portal.server.at(base.portal.package_at(foreign), answers.file(stranger.package_bytes(foreign)))
+    return base.portal.order(foreign)
+
+
 ORDERS: dict[str, tuple[str, Callable[[JoinedBase], Envelope]]] = {
     "for another engine": (
         "order-other-engine",
@@ -96,19 +132,39 @@ ORDERS: dict[str, tuple[str, Callable[[JoinedBase], Envelope]]] = {
         lambda base: base.portal.order(target(base, "0.9.0"), allow_downgrade=True),
     ),
     "of another digest": ("order-target-mismatch", of_another_digest),
+    "of a foreign package": ("order-target-unknown", of_a_foreign_package),
+    "of a foreign package under a genuine name": (
+        "order-target-mismatch",
+        of_a_foreign_package_under_a_genuine_name,
+    ),
+    "of a withdrawn release": (
+        "order-withdrawn",
+        lambda base: base.portal.order(target(base, "1.2.0")),
+    ),
+    "of another portal": (
+        "order-other-portal",
+        lambda base: base.portal.order(target(base, "1.1.0"), portal=new_id("ptl")),
+    ),
 }
 
 
 @pytest.mark.parametrize("kind", ORDERS)
-def test_a_bad_order_is_refused_with_its_code_its_line_and_its_report(base: JoinedBase, kind: str) -> None:
+def test_a_bad_order_is_refused_with_its_code_its_line_and_its_report(steady: JoinedBase, kind: str) -> None:
     code, make = ORDERS[kind]
-    before = base.context.supervisor.identity()
-    base.portal.answer_polls(base.portal.offer(make(base)))
-    done = update(base)
+    before = steady.context.supervisor.identity()
+    steady.portal.answer_polls(steady.portal.offer(make(steady)))
+    done = update(steady)
     assert (done.returncode, f"[{code}]" in done.stderr or code in done.stdout) == (77, True)
-    assert (base.version, base.context.supervisor.identity(), base.journal) == ("1.0.0", before, None)
-    assert f" code={code} " in base.log_lines("REFUSED")[-1]
-    assert base.portal.reports()[-1].code == code
+    assert (steady.version, steady.context.supervisor.identity(), steady.journal) == ("1.0.0", before, None)
+    assert f" code={code} " in steady.log_lines("REFUSED")[-1]
+    assert steady.portal.reports()[-1].code == code
+
+
+def test_a_good_order_of_the_same_portal_is_carried_out(base: JoinedBase) -> None:
+    """The control."""
+    offer = base.portal.offer(base.portal.order(target(base, "1.1.0")))
+    base.portal.answer_polls(offer, offer, base.portal.no_news())
+    assert (update(base).returncode, base.version) == (0, "1.1.0")
 
 
 def refused_port(base: JoinedBase) -> None:
@@ -132,12 +188,12 @@ POLLS: dict[str, tuple[Answer, int]] = {
 
 
 @pytest.mark.parametrize("kind", POLLS)
-def test_a_poll_that_is_answered_badly_changes_nothing(base: JoinedBase, kind: str) -> None:
+def test_a_poll_that_is_answered_badly_changes_nothing(steady: JoinedBase, kind: str) -> None:
     answer, code = POLLS[kind]
-    before = base.context.supervisor.identity()
-    base.portal.server.at("/api/v1/poll", answer)
-    assert update(base).returncode == code
-    assert (base.version, base.context.supervisor.identity(), base.journal) == ("1.0.0", before, None)
+    before = steady.context.supervisor.identity()
+    steady.portal.server.at("/api/v1/poll", answer)
+    assert update(steady).returncode == code
+    assert (steady.version, steady.context.supervisor.identity(), steady.journal) == ("1.0.0", before, None)
 
 
 def test_a_portal_that_is_down_changes_nothing(base: JoinedBase) -> None:
@@ -168,6 +224,7 @@ def test_a_package_that_is_served_badly_costs_no_downtime_and_is_fetched_later(
     base.portal.server.at(path, PACKAGES[kind](data))
     assert update(base).returncode == 69
     assert (base.version, base.context.supervisor.identity()) == ("1.0.0", before)
-    base.portal.answer_polls(offer, base.portal.no_news())
+    # It asks before it tries the download again, and before it stops the engine.
+    base.portal.answer_polls(offer, offer, base.portal.no_news())
     base.portal.server.at(path, answers.file(data))
     assert (update(base).returncode, base.version) == (0, "1.1.0")
