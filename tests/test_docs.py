@@ -86,7 +86,13 @@ def test_no_code_and_no_status_is_documented_that_the_portal_does_not_send() -> 
     "code",
     [
         *(decide.OFFER, decide.UP_TO_DATE, decide.NO_RELEASE, decide.NOTHING_FITS, decide.WAITING),
-        *(stops.EMERGENCY_STOP, orders.ORDERED, orders.ORDER_WAITS, fleet.ORDER_RESTS),
+        *(
+            stops.EMERGENCY_STOP,
+            orders.ORDERED,
+            orders.ORDER_WAITS,
+            fleet.ORDER_RESTS,
+            orders_module.CONFIGURE,
+        ),
         *(reports.RECORDED, reports.KNOWN, ingest.PUBLISHED, ingest.UNCHANGED),
     ],
 )

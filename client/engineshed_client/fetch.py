@@ -8,7 +8,8 @@ it buys is kept in memory and sent to the address it came from only, never along
 new token once; when that is refused too, the portal does not know this engine any more.
 Nothing that is downloaded counts as genuine here: the core verifies it.
 
-Every address of the portal is tried, the one that answered last first. Trouble of all of them is
+Every address of the portal is tried, the one that answered last first; those from before an order replaced
+them come last, until a new one has answered. Trouble of all of them is
 ``PortalUnavailable``: a portal that is down, slow, overloaded or answers nonsense, which is never the
 engine's ill health.
 """
@@ -121,8 +122,15 @@ class Portal:
         self._now = now
         self._client = http_client(settings.ca_file)
         self._portals = list(settings.portals or credentials.portals)
+        self._former = [url for url in credentials.former_portals if url not in self._portals]
+        self._answered_by: str | None = None
         self._tokens: dict[str, _Token] = {}
         self._etags: dict[str, str] = {}
+
+    @property
+    def answered_by(self) -> str | None:
+        """The address that answered last; None before the first time."""
+        return self._answered_by
 
     def close(self) -> None:
         """Close the connections."""
@@ -225,7 +233,7 @@ class Portal:
     def _each(self, ask: Callable[[str], Answer]) -> Answer:
         """Ask the addresses one after the other; the first that answers comes first from now on."""
         trouble = PortalUnavailable("no-portal", "no portal is configured: enrol this base first")
-        for url in list(self._portals):
+        for url in [*self._portals, *self._former]:
             try:
                 with _portal_boundary():
                     answer = ask(url)
@@ -233,8 +241,10 @@ class Portal:
                 logger.info("portal unavailable", extra={"portal": url, "code": err.code})
                 trouble = err
                 continue
-            self._portals.remove(url)
-            self._portals.insert(0, url)
+            self._answered_by = url
+            if url in self._portals:  # a former one never goes before those that replace it
+                self._portals.remove(url)
+                self._portals.insert(0, url)
             return answer
         raise trouble
 

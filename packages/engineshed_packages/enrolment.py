@@ -212,6 +212,8 @@ class EnrolAnswer:
         repository: name of the vendor's repository in ``/repo/v1/<name>``.
         waiting: the portal's admin has to approve the engine before it is given anything. True only in
             the answer: how it stands later is heard with each poll.
+        former_portals: only in the file, after an order replaced *portals*: the addresses from before, tried
+            behind the new ones until one of those has answered a poll.
     """
 
     portal: str
@@ -222,6 +224,7 @@ class EnrolAnswer:
     repository: str = "vendor"
     poll_s: int = 60
     waiting: bool = False
+    former_portals: tuple[str, ...] = ()
     protocol: int = PROTOCOL
 
     @classmethod
@@ -235,7 +238,10 @@ class EnrolAnswer:
             read_object(data, what="enrolment answer", max_bytes=MAX_ANSWER_BYTES), "enrolment answer"
         )
         keys = tuple(OrderKey.from_hex(text) for text in fields.texts("order_keys", max_items=2))
-        portals = tuple(check_portal_url(text) for text in fields.texts("portals", max_items=MAX_PORTALS))
+        portals, former = (
+            tuple(check_portal_url(text) for text in fields.texts(name, max_items=MAX_PORTALS))
+            for name in ("portals", "former_portals")
+        )
         if not keys or not portals:
             raise ProtocolRefused(
                 "enrolment-answer", "the answer to the enrolment names no order key or no portal"
@@ -250,12 +256,15 @@ class EnrolAnswer:
             repository=fields.text("repository", max_chars=64),
             poll_s=fields.integer("poll_s", low=1, high=7 * 86400),
             waiting=fields.flag("waiting"),
+            former_portals=former,
         )
 
     def to_bytes(self) -> bytes:
         """The answer's body, compact JSON."""
         keys: list[Json] = [key.public.hex() for key in self.order_keys]
-        waiting: dict[str, Json] = {"waiting": True} if self.waiting else {}
+        seldom: dict[str, Json] = {"waiting": True} if self.waiting else {}
+        if self.former_portals:
+            seldom["former_portals"] = list(self.former_portals)
         return write_compact(
             {
                 "protocol": self.protocol,
@@ -266,7 +275,7 @@ class EnrolAnswer:
                 "portals": list(self.portals),
                 "repository": self.repository,
                 "poll_s": self.poll_s,
-                **waiting,
+                **seldom,
             }
         )
 

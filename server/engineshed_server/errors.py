@@ -13,6 +13,7 @@ given to the branches in ``problems`` and nowhere else; exit codes in ``cli``.
     │   └── Outdated           what is to be edited was changed since it was read
     ├── TryLater           busy, throttled, out of space or the database is away: wait, then retry
     │   ├── Throttled          too much of it lately from this source: slow down
+    │   ├── KeyMissing         no private order key is here that the engine knows
     │   └── Raced              another transaction took the same row first: run the use case again
     ├── SettingsRefused    the configuration has faults, all of them listed
     └── SetupRefused       the data folder is absent, incomplete or already in use
@@ -82,6 +83,10 @@ class TryLater(ServerError):
 
 class Throttled(TryLater):
     """Too much of it came from this source lately."""
+
+
+class KeyMissing(TryLater):
+    """No private order key is here that the engine knows."""
 
 
 class Raced(TryLater):

@@ -16,11 +16,10 @@ from pathlib import Path
 from engineshed_packages.enrolment import fingerprint
 from engineshed_packages.errors import FileRefused
 from engineshed_packages.files import read_limited
-from engineshed_packages.order_keys import load_order_signer
+from engineshed_server.db import configurations, schema
 from engineshed_server.db import portal as portal_rows
-from engineshed_server.db import schema
 from engineshed_server.db.database import Database
-from engineshed_server.errors import ServerError, SetupRefused, format_boundary
+from engineshed_server.errors import ServerError, SetupRefused
 from engineshed_server.services.access_tokens import AccessTokens
 from engineshed_server.services.background import Background
 from engineshed_server.services.ingest import recover
@@ -33,6 +32,7 @@ from engineshed_server.settings import Settings
 from engineshed_server.storage.blobs import LocalBlobs
 from engineshed_server.storage.folders import Folders
 from engineshed_server.storage.incoming import Incoming
+from engineshed_server.storage.order_keys import OrderKeyFiles
 from engineshed_server.storage.published import PublishedMetadata
 
 MAX_SECRET_FILE_BYTES = 64 * 1024
@@ -46,9 +46,28 @@ def open_portal(settings: Settings) -> Portal:
 
     Raises:
         SetupRefused: ``setup-missing``, ``database-outdated``, ``database-newer``, ``database-damaged``,
-            ``database-url``, ``database-unreadable``, ``setup-ca-file`` or
-            ``order-key-unreadable``: nothing can be served as it is.
+            ``database-url``, ``database-unreadable``, ``setup-ca-file`` or ``order-key-lost``: nothing can be
+            served as it is.
         TryLater: the database is away.
+    """
+    portal = open_keyless_portal(settings)
+    active = portal.configuration.active
+    if portal.keys.find_signer(active) is None:
+        portal.close()
+        raise SetupRefused(
+            "order-key-lost",
+            f"the portal's order key {active.fingerprint} is not in {portal.folders.secrets}, or cannot be "
+            "read: restore it from a backup, or bring the standby key and run "
+            "`engineshed-server order-key recover --standby FILE`",
+        )
+    return portal
+
+
+def open_keyless_portal(settings: Settings) -> Portal:
+    """As ``open_portal``, also when the order key is lost: to replace it.
+
+    Raises:
+        SetupRefused, TryLater: as ``open_portal``.
     """
     folders = Folders(settings.data_dir)
     if not folders.trusted_root.is_file():
@@ -74,6 +93,7 @@ def open_portal(settings: Settings) -> Portal:
         metadata=PublishedMetadata(folders.metadata),
         access=AccessTokens(_secret(folders.access_key), issuer=identity.portal_id),
         snapshot=snapshot,
+        keys=OrderKeyFiles(folders),
         presence=Presence(),
         token_use=TokenUse(),
     )
@@ -99,18 +119,13 @@ def _identity(settings: Settings, folders: Folders, *, database: Database) -> Id
     schema.require_current(database)
     with database.read() as session:
         portal_id = portal_rows.find_portal_id(session)
-        standby = portal_rows.find_order_key(session, portal_rows.STANDBY)
-    if portal_id is None or standby is None:
+        current = configurations.find_current(session)
+    if portal_id is None or current is None:
         raise SetupRefused(
             "setup-missing", "the database holds no portal: run `engineshed-server init` first"
         )
-    with format_boundary():
-        signer, order_key = load_order_signer(_secret(folders.order_key))
     return Identity(
         portal_id=portal_id,
-        signer=signer,
-        order_key=order_key,
-        standby_key=standby,
         ca_fingerprint=_ca_fingerprint(settings.ca_file),
         root=_read(folders.trusted_root, MAX_ROOT_BYTES, code="setup-missing"),
     )

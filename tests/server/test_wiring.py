@@ -24,15 +24,17 @@ def test_a_folder_without_a_portal_is_refused(tmp_path: Path) -> None:
     assert refusal(settings_for(tmp_path)) == "setup-missing"
 
 
-@pytest.mark.parametrize("name", ["trusted_root.json", "secrets/access.key", "secrets/order.pem"])
+@pytest.mark.parametrize("name", ["trusted_root.json", "secrets/access.key"])
 def test_a_portal_that_lacks_a_file_is_refused(house: House, name: str) -> None:
     (house.portal.folders.data / name).unlink()
     assert refusal(house.portal.settings) == "setup-missing"
 
 
-def test_an_order_key_that_cannot_be_read_is_refused(house: House) -> None:
+def test_an_order_key_that_is_gone_or_cannot_be_read_is_refused(house: House) -> None:
     house.portal.folders.order_key.write_bytes(b"not a key")
-    assert refusal(house.portal.settings) == "order-key-unreadable"
+    assert refusal(house.portal.settings) == "order-key-lost"
+    house.portal.folders.order_key.unlink()
+    assert refusal(house.portal.settings) == "order-key-lost"
 
 
 def test_a_ca_file_that_is_not_there_is_refused(house: House, tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Orders that are no attempt: to start, stop or restart the engine, and to cancel what is not under way.
+"""Orders that are no attempt: to start, stop or restart the engine, to cancel, to change keys and portals.
 
 What is asked is done through the supervisor, and told by one line in update.log and one report. Each may be
 done twice, by an updater that was killed in between: the report's attempt id is derived from the order, so
@@ -12,6 +12,7 @@ import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+from engineshed_client.agent.configuring import configure
 from engineshed_client.agent.pending import Pending, PendingFile
 from engineshed_client.errors import ClientError, DiskTrouble, Refused, SettingsRefused
 from engineshed_client.steps.context import Context
@@ -20,7 +21,7 @@ from engineshed_client.steps.proving import Health, probe_engine
 from engineshed_client.steps.replacing import stop_engine
 from engineshed_packages.ids import derived_id
 from engineshed_packages.jsontext import escape_controls
-from engineshed_packages.orders import CANCEL, RESTART, START, STOP, Order
+from engineshed_packages.orders import CANCEL, CONFIGURE, RESTART, START, STOP, Order
 from engineshed_packages.protocol import Outcome, Report
 
 logger = logging.getLogger(__name__)
@@ -121,11 +122,16 @@ def _cancel(context: Context, order: Order) -> Result:
     return Result(message="nothing that could be cancelled is under way")
 
 
+def _configure(context: Context, order: Order) -> Result:
+    return Result(message=configure(context, order))
+
+
 VERBS: Mapping[str, Callable[[Context, Order], Result]] = {
     START: _start,
     STOP: _stop,
     RESTART: _restart,
     CANCEL: _cancel,
+    CONFIGURE: _configure,
 }
 
 

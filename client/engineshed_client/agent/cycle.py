@@ -16,6 +16,7 @@ from enum import Enum, auto
 
 from engineshed_client import machine
 from engineshed_client.agent.carrying_out import VERBS, attempt_of, carry_out, finish
+from engineshed_client.agent.configuring import confirm_portals
 from engineshed_client.agent.gate import check_times
 from engineshed_client.agent.installed import InstalledEngine
 from engineshed_client.agent.judging import (
@@ -85,6 +86,7 @@ class Parts:
 
     Attributes:
         after_boot: starts the engine when it ran as the host went down.
+        reconnect: gives these parts, or new ones when the identity on disk is another than theirs.
     """
 
     context: Context
@@ -93,6 +95,7 @@ class Parts:
     poller: Poller
     installed: InstalledEngine
     after_boot: Callable[[], None]
+    reconnect: Callable[[Parts], Parts]
 
 
 class Cycle:
@@ -113,6 +116,7 @@ class Cycle:
             PortalUnavailable, EnrolmentRefused: no word from the portal.
             ClientError: anything else that keeps it from ending.
         """
+        self._follow_identity()
         journal = self._under_way()
         cap_output(self._context.paths, self._context.fs)
         return self._ask() if journal is None else self._carry_on(journal)
@@ -126,11 +130,20 @@ class Cycle:
         self._settled = False
         found = machine.recover(self._context)
         finish(self._context)
+        self._follow_identity()
         self._start_after_boot()
         self._settled = True
         if isinstance(found, Outcome):
             logger.info("an interrupted attempt was ended", extra={"outcome": found.value})
         return found if isinstance(found, Journal) else None
+
+    def _follow_identity(self) -> None:
+        """Go on as who this base is by now: an order changed keys or portals, or it has joined anew."""
+        before, self._parts = self._parts, self._parts.reconnect(self._parts)
+        self._context = self._parts.context
+        if self._parts.credentials.engine != before.credentials.engine:
+            logger.info("another identity", extra={"engine": self._parts.credentials.engine})
+            self._rests, self._settled = Rests(), False
 
     def _start_after_boot(self) -> None:
         try:
@@ -178,6 +191,8 @@ class Cycle:
             self._hear(Heard(code=err.code, text=err.message, since=self._context.now(), refused=True))
             raise
         self._hear(Heard(code=answer.code, text=answer.text, since=self._context.now()))
+        if confirm_portals(self._context, self._parts.portal.answered_by):
+            self._follow_identity()
         if answer.order is None:
             done = Done(event=Event.NOTHING, code=answer.code, message=answer.text)
         else:
@@ -233,6 +248,7 @@ class Cycle:
         remember_accepted(self._context, offer)
         self._settled = False  # what keeps it from its end is finished by the next cycle
         result = carry_out(self._context, order)
+        self._follow_identity()
         self._settled = True
         self._send_now()
         return Done(

@@ -19,7 +19,6 @@ from types import FrameType
 
 from engineshed_client.agent.cycle import Cycle, Done, Event, Parts
 from engineshed_client.agent.pace import poll_wait_s, trouble_wait_s
-from engineshed_client.agent.wiring import reconnect
 from engineshed_client.errors import (
     ClientError,
     EnrolmentRefused,
@@ -115,7 +114,6 @@ class Loop:
         context = self._parts.context
         try:
             with client_boundary(), context.fs.lock(context.paths.lock):
-                self._follow_identity()
                 done = self._cycle.run()
                 self._came_up()
         except Locked:
@@ -129,13 +127,6 @@ class Loop:
             logger.exception("cycle failed unexpectedly", extra={"times": self._bugs})
             return self._trouble_wait_s(None)
         return self._wait_after(done)
-
-    def _follow_identity(self) -> None:
-        """Go on as who this base is by now: it may have joined anew since the last cycle."""
-        parts = reconnect(self._parts)
-        if parts is not self._parts:
-            logger.info("another identity", extra={"engine": parts.credentials.engine})
-            self._parts, self._cycle, self._troubles = parts, Cycle(parts), 0
 
     def _wait_after(self, done: Done) -> float:
         self._poll_s = done.poll_s or self._poll_s

@@ -23,10 +23,10 @@ from engineshed_client.seen import SeenFile
 from engineshed_client.settings import Settings
 from engineshed_packages import __version__
 from engineshed_packages.jsontext import escape_controls
-from engineshed_packages.orders import CANCEL, INSTALL, RESTART, ROLLBACK, START, STOP
+from engineshed_packages.orders import CANCEL, CONFIGURE, INSTALL, RESTART, ROLLBACK, START, STOP
 from engineshed_packages.protocol import Attributes, Health, Poll, PollAnswer
 
-CAPABILITIES = (INSTALL, ROLLBACK, CANCEL, START, STOP, RESTART)
+CAPABILITIES = (INSTALL, ROLLBACK, CANCEL, START, STOP, RESTART, CONFIGURE)
 _MOVED = 0.25  # of the free space told last
 
 

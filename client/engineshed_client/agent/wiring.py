@@ -94,6 +94,7 @@ def connect(local: Context) -> Parts:
         poller=poller,
         installed=installed,
         after_boot=CommandSupervisor(local.paths, local.settings.engine, local.fs).start_after_boot,
+        reconnect=reconnect,
     )
 
 

@@ -43,6 +43,8 @@ COMMANDS: Mapping[str, str] = {
     "engine": "orders:engine",  # the group of `engines`, with what is in `orders` too
     "enrol-token": "enrol_tokens:enrol_token",
     "init": "setup:init",
+    "order-key": "order_keys:order_key",
+    "portals": "order_keys:portals",
     "release": "releases:release",
     "run": "run:run",
     "service": "service:service",

@@ -63,6 +63,7 @@ class EngineRecord:
         secret_no: how many secrets it was given in its life; only the last one counts.
         token_id, address: the enrolment token it joined with last, and from where.
         two_hosts_since: when two hosts were first seen to poll as this engine.
+        configuration: number of the one it knows.
         boots: the starts of its updater that polled lately.
         revision: counts the edits of group and channel.
     """
@@ -86,6 +87,7 @@ class EngineRecord:
     two_hosts_since: datetime | None = None
     boots: Boots = field(default_factory=Boots)
     revision: int = 0
+    configuration: int = 1
 
     @property
     def capabilities(self) -> tuple[str, ...] | None:
@@ -109,7 +111,7 @@ PRESENCE_COLUMNS = tuple(Presence.__dataclass_fields__)
 # What a host brings along that takes an engine's place.
 _REPLACED = (
     *("platform", "host_name", "secret_hash", "state", "version", "version_at", "enrolled", "revoked"),
-    *("token_id", "address"),
+    *("token_id", "address", "configuration"),
 )
 
 

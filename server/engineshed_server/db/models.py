@@ -47,13 +47,28 @@ class PortalRow(Base):
 
 
 class OrderKeyRow(Base):
-    """A public order key of the portal; ``role`` is ``active`` or ``standby``."""
+    """A public order key of the portal; ``role`` is ``active``, ``standby`` or ``former``."""
 
     __tablename__ = "order_keys"
 
     keyid: Mapped[str] = mapped_column(String(HASH_CHARS), primary_key=True)
     public: Mapped[str] = mapped_column(String(64))
     role: Mapped[str] = mapped_column(String(16))
+    created: Mapped[datetime] = mapped_column(UtcDateTime)
+
+
+class ConfigurationRow(Base):
+    """What engines know of the portal: both public order keys, and its addresses as a JSON list.
+
+    ``portals`` is NULL as long as nobody has set them. Numbers count up from 1; a row is never changed.
+    """
+
+    __tablename__ = "configurations"
+
+    number: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    active_key: Mapped[str] = mapped_column(String(64))
+    standby_key: Mapped[str] = mapped_column(String(64))
+    portals: Mapped[str | None] = mapped_column(LongText)
     created: Mapped[datetime] = mapped_column(UtcDateTime)
 
 
@@ -143,6 +158,7 @@ class EngineRow(Base):
     ``channel`` is the portal's word. ``secret_no`` counts the secrets it was ever given: access tokens name
     the one they were bought with. ``token_id`` and ``address``: how and from where it joined last.
     ``two_hosts_since``: when two hosts were first seen to poll as it.
+    ``configuration``: the number of the one it knows.
     ``revision`` counts the edits of group and channel.
     """
 
@@ -165,6 +181,7 @@ class EngineRow(Base):
     token_id: Mapped[str | None] = mapped_column(String(ID_CHARS))
     address: Mapped[str | None] = mapped_column(String(ADDRESS_CHARS))
     two_hosts_since: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    configuration: Mapped[int] = mapped_column(server_default="1")
 
 
 class PresenceRow(Base):
@@ -287,6 +304,7 @@ class OrderRow(Base):
     constraint lets one open order per engine exist on every database. An administrator's order (``origin``
     is ``admin``) is signed when the engine polls: until then ``envelope`` and ``keyid`` are empty and ``seq``
     only keeps it apart from others like it. ``claims`` is what is signed then, as the format's ``Order``.
+    One to ``configure`` has a place of its own: ``open_engine`` is then the engine's id that begins ``cfg_``.
     """
 
     __tablename__ = "orders"
@@ -311,6 +329,7 @@ class OrderRow(Base):
     message: Mapped[str] = mapped_column(String(500), server_default="")
     although_held: Mapped[bool] = mapped_column(server_default="0")
     claims: Mapped[str | None] = mapped_column(LongText)
+    configuration: Mapped[int | None] = mapped_column()
 
 
 class StopRow(Base):

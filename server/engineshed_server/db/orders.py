@@ -41,6 +41,7 @@ class OrderRecord:
         origin: ``PORTAL`` or ``ADMIN``. given_by: name of the actor.
         although_held: it is sent although the release is on hold.
         claims: what is to be signed, as the format's ``Order`` in JSON; None when it was signed at once.
+        configuration: number of the one that it brings the engine to; None for another verb.
     """
 
     order_id: str
@@ -61,6 +62,7 @@ class OrderRecord:
     message: str = ""
     although_held: bool = False
     claims: str | None = None
+    configuration: int | None = None
 
 
 _SIGNED = ("keyid", "seq", "envelope")
@@ -80,12 +82,25 @@ def add_order(session: Session, record: OrderRecord) -> None:
 
     The row is sent at once, so that a second open order of the engine fails here and not at commit.
     """
+    _add(session, record, place=record.engine_id)
+
+
+def add_configure(session: Session, record: OrderRecord) -> None:
+    """Write a new order to change keys or portals; it is open beside another one."""
+    _add(session, record, place=_configure_place(record.engine_id))
+
+
+def _configure_place(engine_id: str) -> str:
+    return f"cfg_{engine_id.removeprefix('eng_')}"
+
+
+def _add(session: Session, record: OrderRecord, *, place: str) -> None:
     values = {name: getattr(record, name) for name in _COPIED}
     keyid, seq = record.keyid, record.seq
     if keyid is None or seq is None:
         keyid = _UNSIGNED
         seq = 1 + highest_seq(session, record.engine_id, keyid=_UNSIGNED)
-    row = OrderRow(id=record.order_id, open_engine=record.engine_id, keyid=keyid, seq=seq, **values)
+    row = OrderRow(id=record.order_id, open_engine=place, keyid=keyid, seq=seq, **values)
     row.envelope = record.envelope or ""
     session.add(row)
     session.flush()
@@ -104,6 +119,23 @@ def sign_order(session: Session, order_id: str, *, keyid: str, seq: int, envelop
 def find_open_order(session: Session, engine_id: str) -> OrderRecord | None:
     """The engine's open order; there is at most one."""
     row = session.scalar(select(OrderRow).where(OrderRow.open_engine == engine_id))
+    return None if row is None else _record(row)
+
+
+def find_open_configure(session: Session, engine_id: str) -> OrderRecord | None:
+    """The engine's open order to change keys or portals; there is at most one."""
+    row = session.scalar(select(OrderRow).where(OrderRow.open_engine == _configure_place(engine_id)))
+    return None if row is None else _record(row)
+
+
+def find_last_configure(session: Session, engine_id: str, *, number: int) -> OrderRecord | None:
+    """The newest order that was to bring the engine to the configuration *number*."""
+    row = session.scalar(
+        select(OrderRow)
+        .where(OrderRow.engine_id == engine_id, OrderRow.configuration == number)
+        .order_by(OrderRow.issued.desc(), OrderRow.seq.desc())
+        .limit(1)
+    )
     return None if row is None else _record(row)
 
 

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import datetime
 
 from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
 from engineshed_packages.enrolment import OrderKey
+from engineshed_server.db.guard import changed_rows
 from engineshed_server.db.models import OrderKeyRow, PortalRow
 
 _ONLY = 1  # the table has one row
 ACTIVE = "active"
 STANDBY = "standby"
+FORMER = "former"
 
 
 def add_portal(
@@ -21,18 +24,43 @@ def add_portal(
     """Write who this portal is; once, at ``init``."""
     session.add(PortalRow(id=_ONLY, portal_id=portal_id, generation=1, created=now))
     for key, role in ((active, ACTIVE), (standby, STANDBY)):
-        session.add(OrderKeyRow(keyid=key.keyid, public=key.public.hex(), role=role, created=now))
+        add_order_key(session, key, role=role, now=now)
+
+
+@dataclass(frozen=True, slots=True)
+class OrderKeyRecord:
+    """A public order key, what it is for, and since when this portal has it."""
+
+    key: OrderKey
+    role: str
+    created: datetime
+
+
+def add_order_key(session: Session, key: OrderKey, *, role: str, now: datetime) -> None:
+    """Write a new key."""
+    session.add(OrderKeyRow(keyid=key.keyid, public=key.public.hex(), role=role, created=now))
+    session.flush()
+
+
+def move_order_key(session: Session, key: OrderKey, *, before: str, after: str) -> bool:
+    """The key with the role *before* gets the role *after*; false when its role is another by now."""
+    statement = (
+        update(OrderKeyRow)
+        .where(OrderKeyRow.keyid == key.keyid, OrderKeyRow.role == before)
+        .values(role=after)
+    )
+    return changed_rows(session, statement) == 1
+
+
+def list_order_keys(session: Session) -> tuple[OrderKeyRecord, ...]:
+    """All order keys this portal ever had, the oldest first."""
+    rows = session.scalars(select(OrderKeyRow).order_by(OrderKeyRow.created, OrderKeyRow.keyid))
+    return tuple(OrderKeyRecord(OrderKey.from_hex(row.public), row.role, row.created) for row in rows)
 
 
 def find_portal_id(session: Session) -> str | None:
     """The portal's id, None before ``init``."""
     return session.scalar(select(PortalRow.portal_id).where(PortalRow.id == _ONLY))
-
-
-def find_order_key(session: Session, role: str) -> OrderKey | None:
-    """The public order key with *role* (``ACTIVE`` or ``STANDBY``)."""
-    public = session.scalar(select(OrderKeyRow.public).where(OrderKeyRow.role == role))
-    return None if public is None else OrderKey.from_hex(public)
 
 
 def get_generation(session: Session) -> int:

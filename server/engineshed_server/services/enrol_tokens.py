@@ -146,13 +146,13 @@ def create_enrol_token(portal: Portal, terms: EnrolTerms, *, actor: Actor, now: 
 
 
 def _line(portal: Portal, secret: str, *, product: str | None) -> EnrolLine:
-    identity = portal.identity
+    configuration = portal.configuration
     return EnrolLine(
         portal=portal.settings.public_url,
         token=secret,
-        order_key=identity.order_key.fingerprint,
-        standby=identity.standby_key.fingerprint,
-        ca=identity.ca_fingerprint,
+        order_key=configuration.active.fingerprint,
+        standby=configuration.standby.fingerprint,
+        ca=portal.identity.ca_fingerprint,
         product=product,
     )
 

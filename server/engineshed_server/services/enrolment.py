@@ -22,7 +22,7 @@ from datetime import datetime
 from engineshed_packages.enrolment import EnrolAnswer, EnrolRequest
 from engineshed_packages.ids import new_id
 from engineshed_packages.target import DEFAULT_CHANNEL
-from engineshed_server.db import engines
+from engineshed_server.db import configurations, engines
 from engineshed_server.db import enrol_tokens as rows
 from engineshed_server.db import portal as portal_rows
 from engineshed_server.db.audit import Details, add_audit
@@ -38,11 +38,12 @@ from engineshed_server.services.secret_texts import hash_secret, new_secret
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Host:
-    """Who wants to join: what it says, from where, and the secret it will have."""
+    """Who wants to join: what it says, from where, and the secret and configuration it will have."""
 
     request: EnrolRequest
     address: str
     secret: str
+    configuration: int
     now: datetime
 
     @property
@@ -64,19 +65,22 @@ def enrol(portal: Portal, request: EnrolRequest, *, address: str, now: datetime)
         Throttled: ``enrol-delayed``: the token is no good here and too many before it were not, from this
             address; which of the above it is remains to be told after the wait.
     """
-    host = _Host(request=request, address=address, secret=new_secret("engine"), now=now)
+    # What it is told of the keys and what is written down of that are the same, whatever changes meanwhile.
+    known = portal.configuration
+    host = _Host(
+        request=request, address=address, secret=new_secret("engine"), configuration=known.number, now=now
+    )
     _check_wait(portal, host)
     joined = run_again_when_raced(lambda: _join(portal, host))
     if isinstance(joined, ServerError):
         raise joined
     portal.snapshot.refresh()  # who waits, or whom it replaced, counts here at once
-    identity = portal.identity
     return EnrolAnswer(
-        portal=identity.portal_id,
+        portal=portal.identity.portal_id,
         engine=joined.engine_id,
         secret=host.secret,
-        order_keys=(identity.order_key, identity.standby_key),
-        portals=(portal.settings.public_url,),
+        order_keys=known.keys,
+        portals=known.addresses(portal.settings.public_url),
         repository=REPOSITORY,
         poll_s=portal.settings.poll_s,
         waiting=joined.state == engines.WAITING,
@@ -114,7 +118,8 @@ def _take_in(session: Session, token: rows.EnrolTokenRecord, host: _Host) -> eng
         return _replace(session, token, host)
     engine = _new_engine(token, host)
     engines.add_engine(session, engine)
-    if engine.state == engines.WAITING:
+    current = configurations.find_current(session)
+    if engine.state == engines.WAITING or current is None or current.number != engine.configuration:
         portal_rows.bump_generation(session)
     add_audit(
         session,
@@ -169,6 +174,7 @@ def _new_engine(token: rows.EnrolTokenRecord, host: _Host) -> engines.EngineReco
         presence=None,
         token_id=token.token_id,
         address=host.address[:64] or None,
+        configuration=host.configuration,
     )
 
 

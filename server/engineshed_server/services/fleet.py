@@ -16,12 +16,14 @@ from dataclasses import replace
 from datetime import datetime
 
 from engineshed_packages.jsontext import Json
+from engineshed_packages.orders import CONFIGURE
 from engineshed_packages.protocol import Poll, PollAnswer
 from engineshed_server.db import engines, orders
 from engineshed_server.domain.decide import Decision, EngineFacts, decide
 from engineshed_server.domain.orders import ORDERED, decide_given, has_lapsed
-from engineshed_server.errors import NotAllowed, NotAuthenticated
+from engineshed_server.errors import KeyMissing, NotAllowed, NotAuthenticated
 from engineshed_server.services.access import check_not_barred
+from engineshed_server.services.configuring import claim_configuration
 from engineshed_server.services.engine_facts import find_facts
 from engineshed_server.services.engines import engine_unknown
 from engineshed_server.services.given_orders import (
@@ -35,6 +37,7 @@ from engineshed_server.services.portal import Portal
 from engineshed_server.services.snapshot import Snapshot, load_snapshot
 
 ORDER_RESTS = "order-rests"
+CONFIGURE_TEXT = "the portal's order keys or addresses have changed"
 MAX_TEXT_CHARS = 500
 
 
@@ -53,7 +56,20 @@ def answer(
     if quiet is not None:
         return quiet
     snapshot = portal.snapshot.current()
+    try:
+        return _answer_news(portal, poll, snapshot=snapshot, now=now)
+    except KeyMissing as err:
+        # Nothing can be signed for it, and it is well without: this is no trouble of the engine.
+        return _say(portal, snapshot, code=err.code, text=err.message, now=now)
+
+
+def _answer_news(portal: Portal, poll: Poll, *, snapshot: Snapshot, now: datetime) -> PollAnswer:
+    engine_id = poll.engine
     facts = _facts(snapshot, engine_id, poll=poll)
+    if _is_behind(snapshot, poll):
+        envelope = claim_configuration(portal, poll, now=now)
+        if envelope is not None:
+            return _say(portal, snapshot, code=CONFIGURE, text=CONFIGURE_TEXT, now=now, envelope=envelope)
     if engine_id in snapshot.ordered:
         said = _answer_given(portal, poll, facts, snapshot=snapshot, now=now)
         if said is not None:
@@ -109,12 +125,17 @@ def answer_without_news(
     portal.presence.note(poll, now=now, address=address)
     snapshot = portal.snapshot.current()
     facts = _facts(snapshot, engine_id, poll=poll)
-    if engine_id in snapshot.ordered and not facts.waits:
+    if not facts.waits and (engine_id in snapshot.ordered or _is_behind(snapshot, poll)):
         return None
     decision = snapshot.decide(facts, now=now)
     if decision.target is not None:
         return None
     return _say(portal, snapshot, code=decision.code, text=decision.text, now=now)
+
+
+def _is_behind(snapshot: Snapshot, poll: Poll) -> bool:
+    """Whether the engine is to be told of other keys or addresses; one at work is left to it first."""
+    return poll.engine in snapshot.behind and poll.attempt is None
 
 
 def _facts(snapshot: Snapshot, engine_id: str, *, poll: Poll) -> EngineFacts:

@@ -17,7 +17,7 @@ from engineshed_packages.ids import new_id
 from engineshed_packages.jsontext import Json
 from engineshed_packages.orders import Order, sign_order
 from engineshed_packages.protocol import Poll
-from engineshed_server.db import engines, orders
+from engineshed_server.db import configurations, engines, orders
 from engineshed_server.db import portal as portal_rows
 from engineshed_server.db.audit import Details, add_audit
 from engineshed_server.db.database import Session
@@ -26,6 +26,7 @@ from engineshed_server.domain.orders import Given
 from engineshed_server.services.orders import PORTAL, check_engine, next_seq, standing_envelope
 from engineshed_server.services.portal import Portal
 from engineshed_server.services.racing import run_again_when_raced
+from engineshed_server.services.signing import get_signing, known_keyids
 
 
 def find_given(portal: Portal, engine_id: str) -> OrderRecord | None:
@@ -57,7 +58,7 @@ def claim_given(
     Raises:
         NotAuthenticated, Conflict, Refused, TryLater: as ``orders.claim_order``.
     """
-    envelope = standing_envelope(record, poll, now=now)
+    envelope = standing_envelope(record, poll, keyids=known_keyids(portal, poll.engine), now=now)
     if envelope is not None:
         return envelope
     return run_again_when_raced(lambda: _sign(portal, poll, record.order_id, now=now))
@@ -80,21 +81,22 @@ def close_unsent(portal: Portal, record: OrderRecord, *, state: str, answer: str
 
 def _sign(portal: Portal, poll: Poll, order_id: str, *, now: datetime) -> Mapping[str, Json] | None:
     with portal.database.write() as session:
-        check_engine(engines.lock_engine(session, poll.engine), poll)
+        engine = check_engine(engines.lock_engine(session, poll.engine), poll)
+        known = configurations.get_configuration(session, engine.configuration)
         record = orders.find_open_order(session, poll.engine)
         if record is None or record.order_id != order_id or record.claims is None:
             return None
-        envelope = standing_envelope(record, poll, now=now)
+        envelope = standing_envelope(record, poll, keyids=known.keyids, now=now)
         if envelope is not None:  # another process was faster
             return envelope
         if record.envelope is not None:
             record = _begin_anew(session, record, now=now)
-        keyid = portal.identity.order_key.keyid
-        seq = next_seq(poll, stored=orders.highest_seq(session, poll.engine, keyid=keyid))
+        signing = get_signing(portal, known, engine_id=poll.engine)
+        seq = next_seq(poll, stored=orders.highest_seq(session, poll.engine, keyid=signing.keyid))
         assert record.claims is not None  # both have them
         order = replace(Order.from_bytes(record.claims.encode("utf-8")), seq=seq, id=record.order_id)
-        signed = sign_order(order, portal.identity.signer)
-        orders.sign_order(session, order.id, keyid=keyid, seq=seq, envelope=json.dumps(signed))
+        signed = sign_order(order, signing.signer)
+        orders.sign_order(session, order.id, keyid=signing.keyid, seq=seq, envelope=json.dumps(signed))
         details: Details = {"engine": poll.engine, "seq": seq, "do": order.do}
         add_audit(session, "order-issued", subject=order.id, actor=PORTAL, now=now, details=details)
     return signed

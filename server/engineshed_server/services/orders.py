@@ -20,7 +20,7 @@ from engineshed_packages.jsontext import MAX_INTEGER, Json
 from engineshed_packages.orders import INSTALL, Order, Package, sign_order
 from engineshed_packages.protocol import Poll
 from engineshed_packages.target import Target
-from engineshed_server.db import engines, orders
+from engineshed_server.db import configurations, engines, orders
 from engineshed_server.db.audit import Details, add_audit
 from engineshed_server.db.database import Session
 from engineshed_server.domain.actors import Actor
@@ -28,6 +28,7 @@ from engineshed_server.errors import Conflict, NotAuthenticated, Refused
 from engineshed_server.services.access import check_not_barred, refuse_waiting
 from engineshed_server.services.portal import Portal
 from engineshed_server.services.racing import run_again_when_raced
+from engineshed_server.services.signing import get_signing, known_keyids
 
 PORTAL = Actor("portal")  # gives the orders that follow from a poll
 ACCEPT_WITHIN = timedelta(days=7)
@@ -58,11 +59,12 @@ def claim_order(portal: Portal, poll: Poll, *, target: Target, now: datetime) ->
         NotAllowed: code ``engine-waiting``: it is not approved yet.
         Conflict: code ``engine-other-kind``: the poll names another product or platform than was enrolled.
         Refused: code ``seq-implausible``: the poll reports a ``seq`` this portal can hardly have given.
-        TryLater: the database is away.
+        KeyMissing: code ``order-key-missing``. TryLater: the database is away.
     """
     # Most polls of a fleet that is being updated come for an order that already stands: no writer needed.
+    keyids = known_keyids(portal, poll.engine)
     with portal.database.read() as session:
-        standing = _find_standing(session, poll, target=target, now=now)
+        standing = _find_standing(session, poll, target=target, keyids=keyids, now=now)
     if standing is not None:
         return standing
     return run_again_when_raced(lambda: _claim_new(portal, poll, target=target, now=now))
@@ -75,12 +77,14 @@ def find_standing_sha256(portal: Portal, engine_id: str) -> str | None:
     return None if order is None else order.sha256
 
 
-def _find_standing(session: Session, poll: Poll, *, target: Target, now: datetime) -> Claim | None:
+def _find_standing(
+    session: Session, poll: Poll, *, target: Target, keyids: frozenset[str], now: datetime
+) -> Claim | None:
     order = orders.find_open_order(session, poll.engine)
     if order is not None and order.origin == orders.ADMIN:
         return Claim(envelope=None, given=True)
     if order is not None and order.sha256 == target.sha256 and order.do == INSTALL:
-        envelope = standing_envelope(order, poll, now=now)
+        envelope = standing_envelope(order, poll, keyids=keyids, now=now)
         return None if envelope is None else Claim(envelope=envelope)
     refused = orders.find_last_refused(
         session, poll.engine, sha256=target.sha256, since=now - REFUSED_RESTS_FOR
@@ -88,24 +92,30 @@ def _find_standing(session: Session, poll: Poll, *, target: Target, now: datetim
     return None if refused is None else Claim(envelope=None, refused=refused.answer)
 
 
-def standing_envelope(order: orders.OrderRecord, poll: Poll, *, now: datetime) -> Mapping[str, Json] | None:
+def standing_envelope(
+    order: orders.OrderRecord, poll: Poll, *, keyids: frozenset[str], now: datetime
+) -> Mapping[str, Json] | None:
     """The envelope of an open order as it was sent before; None when the engine cannot accept that any more.
 
     An engine at work on it has accepted it already: it needs the same one again, however late. To an idle
-    one that has accepted a later number it would be a replay.
+    one that has accepted a later number it would be a replay; and it must know the key that signed it, one
+    of *keyids*.
     """
     if order.envelope is None or order.seq is None:
         return None
-    if poll.attempt is None and (now >= order.accept_before or poll.seq > order.seq):
-        return None
+    if poll.attempt is None:
+        is_replay = poll.seq > order.seq
+        if now >= order.accept_before or is_replay or order.keyid not in keyids:
+            return None
     envelope: Mapping[str, Json] = json.loads(order.envelope)
     return envelope
 
 
 def _claim_new(portal: Portal, poll: Poll, *, target: Target, now: datetime) -> Claim:
     with portal.database.write() as session:
-        check_engine(engines.lock_engine(session, poll.engine), poll)
-        standing = _find_standing(session, poll, target=target, now=now)
+        engine = check_engine(engines.lock_engine(session, poll.engine), poll)
+        known = configurations.get_configuration(session, engine.configuration)
+        standing = _find_standing(session, poll, target=target, keyids=known.keyids, now=now)
         if standing is not None:
             return standing
         before = orders.find_open_order(session, poll.engine)
@@ -118,11 +128,11 @@ def _claim_new(portal: Portal, poll: Poll, *, target: Target, now: datetime) -> 
                 answer="superseded",
                 now=now,
             )
-        keyid = portal.identity.order_key.keyid
-        seq = next_seq(poll, stored=orders.highest_seq(session, poll.engine, keyid=keyid))
+        signing = get_signing(portal, known, engine_id=poll.engine)
+        seq = next_seq(poll, stored=orders.highest_seq(session, poll.engine, keyid=signing.keyid))
         order = _order(portal, poll.engine, target=target, seq=seq, now=now)
-        envelope = sign_order(order, portal.identity.signer)
-        orders.add_order(session, _record(order, target, keyid=keyid, envelope=envelope))
+        envelope = sign_order(order, signing.signer)
+        orders.add_order(session, _record(order, target, keyid=signing.keyid, envelope=envelope))
         details: Details = {"engine": poll.engine, "seq": seq, "path": target.path}
         add_audit(session, "order-issued", subject=order.id, actor=PORTAL, now=now, details=details)
     return Claim(envelope=envelope)
@@ -144,8 +154,8 @@ def next_seq(poll: Poll, *, stored: int) -> int:
     return seq
 
 
-def check_engine(engine: engines.EngineRecord | None, poll: Poll) -> None:
-    """Return when the engine that polls is enrolled, as what it says it is.
+def check_engine(engine: engines.EngineRecord | None, poll: Poll) -> engines.EngineRecord:
+    """Return the engine that polls when it is enrolled, as what it says it is.
 
     Raises:
         NotAuthenticated, Conflict: as ``claim_order``.
@@ -161,6 +171,7 @@ def check_engine(engine: engines.EngineRecord | None, poll: Poll) -> None:
             f"engine {poll.engine} is enrolled as {engine.product} for {engine.platform}, "
             f"its poll says {poll.product} for {poll.platform}: enrol it anew",
         )
+    return engine
 
 
 def _order(portal: Portal, engine_id: str, *, target: Target, seq: int, now: datetime) -> Order:

@@ -8,10 +8,8 @@ from __future__ import annotations
 import threading
 from dataclasses import dataclass, field
 
-from securesystemslib.signer import Signer
-
-from engineshed_packages.enrolment import OrderKey
 from engineshed_server.db.database import Database
+from engineshed_server.domain.configurations import Configuration
 from engineshed_server.services.access_tokens import AccessTokens
 from engineshed_server.services.presence import Presence
 from engineshed_server.services.snapshot import SnapshotHolder
@@ -20,6 +18,7 @@ from engineshed_server.settings import Settings
 from engineshed_server.storage.blobs import BlobStore
 from engineshed_server.storage.folders import Folders
 from engineshed_server.storage.incoming import Incoming
+from engineshed_server.storage.order_keys import OrderKeyFiles
 from engineshed_server.storage.published import PublishedMetadata
 
 REPOSITORY = "vendor"  # the one repository of a portal; its name is in the URL so that a second can come
@@ -30,16 +29,11 @@ class Identity:
     """Who this portal is.
 
     Attributes:
-        signer, order_key: the active order key, private and public.
-        standby_key: public part of the key kept offline.
         ca_fingerprint: of the CA file engines must pin, None when the system's CAs are meant.
         root: the vendor's root metadata, given at ``init``.
     """
 
     portal_id: str
-    signer: Signer
-    order_key: OrderKey
-    standby_key: OrderKey
     ca_fingerprint: str | None
     root: bytes
 
@@ -49,6 +43,7 @@ class Portal:
     """Everything a use case needs.
 
     Attributes:
+        keys: the private order keys that are here.
         repository: name of the vendor's repository, as in ``/repo/v1/<name>``.
         arrivals: set when an upload is complete, for the thread that takes it in.
     """
@@ -62,10 +57,18 @@ class Portal:
     metadata: PublishedMetadata
     access: AccessTokens
     snapshot: SnapshotHolder
+    keys: OrderKeyFiles
     presence: Presence
     token_use: TokenUse
     repository: str = REPOSITORY
     arrivals: threading.Event = field(default_factory=threading.Event)
+
+    @property
+    def configuration(self) -> Configuration:
+        """What engines are to know of this portal by now: its order keys and addresses; no SQL."""
+        current = self.snapshot.current().configuration
+        assert current is not None  # a portal is only opened once it was initialised
+        return current
 
     def close(self) -> None:
         """Write what is buffered and give the database's connections back."""

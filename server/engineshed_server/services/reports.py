@@ -11,8 +11,8 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
-from engineshed_packages.protocol import REFUSAL, Report, ReportAnswer
-from engineshed_server.db import engines, orders, reports
+from engineshed_packages.protocol import REFUSAL, Outcome, Report, ReportAnswer
+from engineshed_server.db import configurations, engines, orders, reports
 from engineshed_server.db import portal as portal_rows
 from engineshed_server.db.audit import Details, add_audit
 from engineshed_server.db.database import Session
@@ -88,7 +88,12 @@ def _close_order(session: Session, report: Report, order_id: str, *, now: dateti
         now=now,
     )
     order = orders.find_order(session, order_id) if closed else None
-    if order is not None and order.origin == orders.ADMIN:
+    if order is None:
+        return
+    if order.configuration is not None and not refused and report.outcome is Outcome.OK:
+        configurations.set_configuration(session, report.engine, number=order.configuration)
+        portal_rows.bump_generation(session)
+    if order.origin == orders.ADMIN:
         # Only while such an order is open do the engine's polls ask the database.
         portal_rows.bump_generation(session)
 

@@ -20,11 +20,12 @@ from tuf.api.metadata import Metadata, Root
 from engineshed_packages.files import write_file
 from engineshed_packages.ids import new_id
 from engineshed_packages.order_keys import make_order_key
+from engineshed_server.db import configurations, schema
 from engineshed_server.db import portal as portal_rows
-from engineshed_server.db import schema
 from engineshed_server.db.audit import add_audit
 from engineshed_server.db.database import Database
 from engineshed_server.domain.actors import Actor
+from engineshed_server.domain.configurations import Configuration
 from engineshed_server.errors import SetupRefused
 from engineshed_server.services.access_tokens import KEY_BYTES
 from engineshed_server.settings import Settings
@@ -92,6 +93,8 @@ def _initialise(folders: Folders, database: Database, *, root: bytes, now: datet
     write_file(folders.standby_order_key, standby_pem, mode=SECRET_MODE)
     with database.write() as session:
         portal_rows.add_portal(session, portal_id, active=active, standby=standby, now=now)
+        first = Configuration(number=configurations.FIRST, active=active, standby=standby)
+        configurations.add_configuration(session, first, now=now)
         details = {"order_key": active.keyid, "standby_key": standby.keyid}
         add_audit(
             session, "portal-initialised", subject=portal_id, actor=Actor("cli"), now=now, details=details

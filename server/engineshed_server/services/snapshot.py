@@ -19,9 +19,10 @@ from typing import TypeAlias
 
 from engineshed_packages.metadata import NotesFile
 from engineshed_packages.target import DEFAULT_CHANNEL, Target
-from engineshed_server.db import api_tokens, engines, orders, portal, releases, stops, trust
+from engineshed_server.db import api_tokens, configurations, engines, orders, portal, releases, stops, trust
 from engineshed_server.db.api_tokens import ApiTokenRecord
 from engineshed_server.db.database import Database, Session
+from engineshed_server.domain.configurations import Configuration
 from engineshed_server.domain.decide import Candidate, Decision, EngineFacts, decide
 from engineshed_server.domain.stops import Stop
 from engineshed_server.errors import TryLater
@@ -49,6 +50,7 @@ class Snapshot:
         not_enrolled: state by engine id, of those that wait for approval, were refused it or are revoked.
         secret_numbers: by engine id, where more than one secret was given: older ones are dead.
         channels: of those engines that do not follow the default.
+        configuration: what engines are to know of the portal. behind: enrolled engines that do not yet.
         stops: the emergency stops that are on. ordered: engines for which an administrator's order is open.
         api_tokens: those that were not revoked, by hash.
         faults: stored rows that could not be read; what they protect is not offered, the rest is served.
@@ -62,6 +64,8 @@ class Snapshot:
     not_enrolled: Mapping[str, str] = field(default_factory=dict)
     secret_numbers: Mapping[str, int] = field(default_factory=dict)
     channels: Mapping[str, str] = field(default_factory=dict)
+    configuration: Configuration | None = None
+    behind: frozenset[str] = frozenset()
     stops: tuple[Stop, ...] = ()
     api_tokens: Mapping[str, ApiTokenRecord] = field(default_factory=dict)
     ordered: frozenset[str] = frozenset()
@@ -117,6 +121,9 @@ def load_snapshot(database: Database, *, repository: str) -> Snapshot:
         on = stops.list_stops(session)
         tokens = api_tokens.list_good_api_tokens(session)
         ordered = orders.list_ordered(session)
+        configuration = configurations.find_current(session)
+        current = configurations.FIRST if configuration is None else configuration.number
+        behind = configurations.list_behind(session, current=current, state=engines.ENROLLED)
     faults += [f"the floor of {product} cannot be read" for product, floor in floors.items() if floor is None]
     expires = None if known is None else known.expires
     files: dict[str, Target | NotesFile] = {one.download_name: one for one in notes.values()}
@@ -147,6 +154,8 @@ def load_snapshot(database: Database, *, repository: str) -> Snapshot:
         stops=tuple(one.stop for one in on),
         api_tokens={token.token_hash: token for token in tokens},
         ordered=ordered,
+        configuration=configuration,
+        behind=behind,
         faults=tuple(faults),
     )
 

@@ -2,7 +2,7 @@
 
 engineshed.db               the database, when it is SQLite
 secrets/access.key          signs engines' access tokens (0600, in a 0700 folder)
-secrets/order.pem           signs orders: the active key (0600)
+secrets/order.pem           signs orders: the first key (0600); later ones are order-….pem
 standby-order-key.pem       written by ``init``, to be taken away and kept offline
 trusted_root.json           the vendor's root, given at ``init``
 trust/                      what of the vendor's metadata is verified
@@ -36,7 +36,7 @@ class Folders:
 
     @property
     def order_key(self) -> Path:
-        """The active private order key."""
+        """The first private order key."""
         return self.secrets / "order.pem"
 
     @property

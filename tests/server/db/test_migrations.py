@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
+from datetime import UTC, datetime
 
 import pytest
 import sqlalchemy as sa
 from sqlalchemy import event
 
-from engineshed_server.db import migrating, schema
+from engineshed_packages.enrolment import OrderKey
+from engineshed_server.db import configurations, migrating, portal, schema
 from engineshed_server.db.connecting import Patience
 from engineshed_server.db.database import Database
+from engineshed_server.domain.configurations import Configuration
 from engineshed_server.errors import SetupRefused, TryLater
 from tests.server.databases import ON_SERVERS, DatabaseKind
 from tests.server.databases.server import ServerStore
@@ -142,3 +145,19 @@ def test_a_user_who_may_not_change_the_schema_is_told_which_right_is_missing(
     ):
         schema.upgrade(looking)
     assert caught.value.code == "database-denied"
+
+
+def test_what_engines_know_so_far_becomes_the_first_configuration(bare: Database) -> None:
+    move(bare, "0010")
+    active, standby = OrderKey(public=b"a" * 32), OrderKey(public=b"s" * 32)
+    now = datetime(2026, 11, 22, 8, tzinfo=UTC)
+    with bare.write() as session:
+        for key, role in ((standby, portal.STANDBY), (active, portal.ACTIVE)):
+            portal.add_order_key(session, key, role=role, now=now)
+    fill(bare)
+    move(bare, "0011")
+    with bare.read() as session:
+        first = configurations.find_current(session)
+        counted = configurations.count_engines(session, state="x")
+    assert first == Configuration(number=1, active=active, standby=standby)
+    assert counted == {1: 1}

@@ -11,10 +11,12 @@ from pathlib import Path
 import psutil
 import pytest
 
+from engineshed_packages.orders import verify_order
 from engineshed_packages.protocol import Poll, PollAnswer
 from engineshed_packages.versions import Version
 from engineshed_server.domain.actors import Actor
 from engineshed_server.services.holds import HoldChange, change_hold
+from engineshed_server.services.order_keys import rotate_order_key
 from engineshed_server.services.ordering import Ask, give_order
 from engineshed_server.services.portal import Portal
 from engineshed_server.services.stops import turn_off, turn_on
@@ -130,3 +132,15 @@ def test_an_order_an_admin_gives(both: TwoWorkers) -> None:
     assert (first.code, second.code) == ("ordered", "ordered")
     assert first.order == second.order
     assert first.order is not None
+
+
+def test_a_rotated_order_key(both: TwoWorkers) -> None:
+    with both.admin() as portal:
+        done = rotate_order_key(portal, standby_out=None, actor=ADMIN, now=datetime.now(UTC))
+        time.sleep(IN_FORCE_S)
+    answers = both.poll_each()
+    assert [answer.code for answer in answers] == ["configure", "configure"]
+    assert answers[0].order == answers[1].order
+    assert answers[0].order is not None
+    order = verify_order(answers[0].order, both.engine.order_keys).order
+    assert order.next_keys == done.configuration.keys

@@ -46,8 +46,8 @@ def refusal(house: House, token: str, *, address: str = "192.0.2.1") -> str:
 def test_the_line_carries_all_a_host_must_know(house: House) -> None:
     line = make_token(house).line
     assert line.portal == house.portal.settings.public_url
-    assert line.order_key == house.portal.identity.order_key.fingerprint
-    assert line.standby == house.portal.identity.standby_key.fingerprint
+    assert line.order_key == house.portal.configuration.active.fingerprint
+    assert line.standby == house.portal.configuration.standby.fingerprint
     assert line.ca is None
 
 
@@ -76,7 +76,7 @@ def test_neither_token_nor_secret_is_stored(house: House) -> None:
 def test_an_engine_gets_an_identity_and_both_order_keys(house: House) -> None:
     answer = join(house, make_token(house).line.token)
     identity = house.portal.identity
-    assert answer.order_keys == (identity.order_key, identity.standby_key)
+    assert answer.order_keys == house.portal.configuration.keys
     assert (answer.portal, answer.portals) == (identity.portal_id, (house.portal.settings.public_url,))
     line = engines.show_engine(house.portal, answer.engine).line
     assert (line.group, line.host_name, line.version, line.state) == (

@@ -154,7 +154,7 @@ def test_two_processes_asked_at_once_make_one_order(offering: House) -> None:
 def test_an_order_is_signed_with_the_active_key(offering: House) -> None:
     engine = offering.enrol()
     signed = verify_order(envelope_of(offering.poll(engine)), engine.order_keys)
-    assert signed.keyid == engine.order_keys[0].keyid == offering.portal.identity.order_key.keyid
+    assert signed.keyid == engine.order_keys[0].keyid == offering.portal.configuration.active.keyid
 
 
 def test_the_standby_key_has_signed_nothing(offering: House) -> None:

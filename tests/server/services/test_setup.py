@@ -53,8 +53,8 @@ def test_the_standby_key_is_written_out_and_its_public_part_kept(tmp_path: Path,
     _, standby = load_order_signer(made.standby_key.read_bytes())
     made.standby_key.unlink()
     portal = open_portal(settings_for(tmp_path / "data"))
-    assert portal.identity.standby_key == standby
-    assert portal.identity.order_key.fingerprint == made.order_key_fingerprint != standby.fingerprint
+    assert portal.configuration.standby == standby
+    assert portal.configuration.active.fingerprint == made.order_key_fingerprint != standby.fingerprint
     portal.close()
 
 

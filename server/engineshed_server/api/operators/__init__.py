@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from engineshed_server.api.operators import (
     audit,
     bundles,
+    configuration,
     engines,
     enrol_tokens,
     orders,
@@ -20,6 +21,7 @@ from engineshed_server.api.routes import Routes
 ROUTES: Sequence[Routes] = (
     audit.routes,
     bundles.routes,
+    configuration.routes,
     engines.routes,
     enrol_tokens.routes,
     orders.routes,
