@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,7 @@ from engineshed_server.errors import SetupRefused
 from engineshed_server.services import releases
 from engineshed_server.settings import Settings
 from engineshed_server.wiring import open_portal, start_background
-from tests.server.portals import House, settings_for
+from tests.server.portals import House, MakePortal, settings_for
 from tests.server.services.test_ingest_kills import Killed, kill_at
 
 
@@ -66,3 +67,10 @@ def test_a_serving_process_finishes_what_a_killed_ingest_left(house: House) -> N
 def test_a_serving_process_does_not_wait_for_an_ingest(house: House) -> None:
     with exclusive(house.portal.folders.ingest_lock, wait_s=0):
         start_background(house.portal).stop()
+
+
+def test_each_thread_may_look_while_it_writes_and_so_may_the_background(make_portal: MakePortal) -> None:
+    database = make_portal(web__threads=16).portal.database
+    with ExitStack() as stack:
+        for _ in range(2 * 16 + 2):
+            stack.enter_context(database.read()).execute(text("SELECT 1"))

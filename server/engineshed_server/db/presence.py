@@ -27,12 +27,13 @@ def write_presences(session: Session, presences: Sequence[Presence]) -> tuple[st
     Returns the ids of those of which it shows that two hosts poll as one engine.
 
     ``attributes`` or ``capabilities`` None leave the stored ones: they are sent only when they changed. Of
-    two processes that write one engine at once the later forgets a nonce of the earlier; the next polls
-    bring it back.
+    two processes that write the same engines at once the later waits: each sees the nonces of the other.
     """
     ids = [presence.engine_id for presence in presences]
     query = select(PresenceRow.engine_id, PresenceRow.boot).where(PresenceRow.engine_id.in_(ids))
-    known = {row.engine_id: row.boot for row in session.execute(query)}
+    # In one order in every process, or two would wait for each other.
+    held = session.execute(query.order_by(PresenceRow.engine_id).with_for_update())
+    known = {row.engine_id: row.boot for row in held}
     strangers = [presence for presence in presences if presence.engine_id not in known]
     if strangers:
         _add(session, strangers)

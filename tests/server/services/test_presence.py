@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -46,6 +48,35 @@ def test_an_older_heartbeat_of_another_process_does_not_replace_a_newer(house: H
     one.flush(house.portal.database)
     two.flush(house.portal.database)
     assert shown(house, engine).version == "1.1"
+
+
+def test_processes_that_write_the_same_engines_at_once_lose_nothing(house: House) -> None:
+    names = sorted(house.enrol().engine for _ in range(6))
+    for name in names:
+        note(house.portal.presence, name, at=house.now)
+    house.portal.presence.flush(house.portal.database)
+    barrier = threading.Barrier(4)
+
+    def write(number: int) -> None:
+        other = house.reopen().portal
+        # Some with attributes, some without: what is written alike is written together, in another order.
+        for place, name in enumerate(names):
+            said = Attributes(os=f"os-{number}") if place % 4 == number else None
+            at = house.now + timedelta(seconds=number)
+            note(other.presence, name, at=at, boot=f"host-{number}", seq=number, attributes=said)
+        barrier.wait()
+        other.presence.flush(other.database)
+
+    with ThreadPoolExecutor(4) as threads:
+        for done in [threads.submit(write, number) for number in range(1, 5)]:
+            done.result()
+    assert {shown(house, name).seq for name in names} == {4}
+    for name in names:
+        with house.portal.database.read() as session:
+            record = engines.find_engine(session, name)
+        assert record is not None
+        # The process that was last may have found a newer word than its own.
+        assert {"boot-1", "host-4"} <= {boot.nonce for boot in record.boots.recent}
 
 
 def test_what_was_written_is_not_written_again(house: House, engine: str) -> None:
