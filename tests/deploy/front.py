@@ -83,14 +83,16 @@ def rendered(replaced: Mapping[str, str]) -> str:
 class Nginx:
     """nginx listening on a free port of loopback, in `folder`."""
 
-    def __init__(self, folder: Path, authority: Authority, *, blobs: Path) -> None:
+    def __init__(self, folder: Path, authority: Authority, *, blobs: Path, tls: bool = True) -> None:
         self.folder = folder
         self.authority = authority
         self._blobs = blobs
         # Made here and inherited, as nginx does it when it is upgraded: nobody else can be given the port.
         self._listener = socket.create_server(("127.0.0.1", 0), backlog=1024)
+        self._listener.setblocking(False)  # nginx takes it as it is: its workers would wait in accept
         self.port = int(self._listener.getsockname()[1])
-        self.address = f"https://127.0.0.1:{self.port}"
+        self._tls = tls
+        self.address = f"{'https' if tls else 'http'}://127.0.0.1:{self.port}"
         self.process: subprocess.Popen[bytes] | None = None
 
     def write_configuration(
@@ -99,7 +101,7 @@ class Nginx:
         """Writes the configuration for a portal at `upstream`; `changes` are made to the shipped file too."""
         replaced = {
             "127.0.0.1:8080": upstream,
-            "listen 443 ssl;": f"listen 127.0.0.1:{self.port} ssl;",
+            "listen 443 ssl;": f"listen 127.0.0.1:{self.port}{' ssl' if self._tls else ''};",
             "listen [::]:443 ssl;": "",
             "portal.example.org;": "127.0.0.1;",
             "/etc/ssl/certs/portal.example.org.pem": str(self.authority.certificate_file),
@@ -110,7 +112,9 @@ class Nginx:
         }
         (self.folder / "engineshed.conf").write_text(rendered(replaced), "utf-8")
         main = self.folder / "nginx.conf"
-        main.write_text(_MAIN.format(folder=self.folder, more=more), "utf-8")
+        main.write_text(
+            _MAIN.format(folder=self.folder, more=more.replace("@FOLDER@", str(self.folder))), "utf-8"
+        )
         return main
 
     def words(self, *more: str) -> Sequence[str]:
@@ -213,18 +217,19 @@ def portal_behind_nginx(
     settings: Mapping[str, str | int] | None = None,
     changes: Mapping[str, str] | None = None,
     more: str = "",
+    tls: bool = True,
 ) -> Iterator[Front]:
     """A portal with the shipped nginx in front of it, both running.
 
     Args:
         settings: more of the portal's. changes: to the shipped file, old text by new.
-        more: for nginx's http block.
+        more: for nginx's http block, with `@FOLDER@` for its folder. tls: False for measurements alone.
     """
     nginx_program()
     folder = Path(tempfile.mkdtemp(prefix="engineshed-front-"))
     folder.chmod(0o711)  # nginx's workers pass through
     try:
-        with _running(folder, workers, settings=settings or {}, changes=changes, more=more) as front:
+        with _running(folder, workers, settings=settings or {}, changes=changes, more=more, tls=tls) as front:
             yield front
     finally:
         shutil.rmtree(folder)
@@ -238,11 +243,12 @@ def _running(
     settings: Mapping[str, str | int],
     changes: Mapping[str, str] | None,
     more: str,
+    tls: bool,
 ) -> Iterator[Front]:
     for name in ("portal", "nginx"):
         (folder / name).mkdir()
     authority = Authority(folder / "nginx")
-    nginx = Nginx(folder / "nginx", authority, blobs=folder / "portal" / "data" / "blobs")
+    nginx = Nginx(folder / "nginx", authority, blobs=folder / "portal" / "data" / "blobs", tls=tls)
     portal: RunningPortal | None = None
     try:
         portal = RunningPortal(

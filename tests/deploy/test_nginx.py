@@ -19,6 +19,7 @@ from engineshed_packages.builder import build_package
 from engineshed_packages.protocol import PollAnswer
 from engineshed_packages.versions import Version
 from engineshed_server.db import audit
+from engineshed_server.services.api_tokens import Scope
 from engineshed_server.wiring import open_portal
 from tests.authority import Authority
 from tests.conftest import require
@@ -164,6 +165,79 @@ def test_an_upload_over_the_limit_is_refused_before_it_is_sent(front: Front) -> 
         head, _, body = peer.recv(65536).partition(b"\r\n\r\n")
     assert head.startswith(b"HTTP/1.1 413 ")
     assert json.loads(body)["code"] == "body-too-large"
+
+
+@pytest.mark.parametrize(
+    ("token", "status", "code"), [(None, 401, "token-missing"), ("nobody", 401, "api-token-unknown")]
+)
+@pytest.mark.parametrize("length", ["Content-Length: 30000000", "Transfer-Encoding: chunked"])
+def test_nobody_without_a_token_fills_the_disk(
+    front: Front, token: str | None, status: int, code: str, length: str
+) -> None:
+    with socket_to(front) as peer:
+        lines = ["PUT /api/v1/bundles/x.zip HTTP/1.1", "Host: x", length]
+        lines += [] if token is None else [f"Authorization: Bearer {token}"]
+        peer.sendall("\r\n".join([*lines, "", ""]).encode())
+        with closing(http.client.HTTPResponse(peer)) as answer:
+            answer.begin()  # of the body nothing was sent
+            assert (answer.status, json.loads(answer.read())["code"]) == (status, code)
+    assert no_file_is_left(front)
+
+
+def test_a_token_that_may_only_read_is_refused_before_anything_is_sent(front: Front) -> None:
+    viewer = front.portal.make_token(Scope.VIEWER)
+    with socket_to(front) as peer:
+        lines = ["POST /api/v1/uploads HTTP/1.1", "Host: x", f"Authorization: Bearer {viewer}"]
+        lines += ["Tus-Resumable: 1.0.0", "Upload-Length: 5000000", "Content-Length: 1000000"]
+        peer.sendall("\r\n".join([*lines, "", ""]).encode())
+        with closing(http.client.HTTPResponse(peer)) as answer:
+            answer.begin()
+            assert (answer.status, json.loads(answer.read())["code"]) == (403, "api-token-scope")
+
+
+def test_who_sends_all_the_same_hears_why_it_was_in_vain(front: Front) -> None:
+    answer = front.ask("PUT", "/api/v1/bundles/x.zip", BIG, {"Authorization": "Bearer nobody"})
+    assert (answer.status, problem_of(answer)["code"]) == (401, "api-token-unknown")
+
+
+def test_what_is_spoken_for_uploads_is_told_without_a_token(front: Front) -> None:
+    answer = front.ask("OPTIONS", "/api/v1/uploads")
+    assert (answer.status, answer.headers["tus-version"]) == (204, "1.0.0")
+    assert answer.headers["tus-max-size"] == str(front.portal.settings.upload_bytes)
+
+
+def test_a_chunked_upload_comes_to_the_portal_with_its_length(front: Front) -> None:
+    connection = front.connect()
+    with closing(connection):
+        pieces = iter([b"no zip", b" at all"])
+        headers = {"Authorization": front.bearer, "Transfer-Encoding": "chunked"}
+        connection.request("PUT", "/api/v1/bundles/x.zip", pieces, headers, encode_chunked=True)
+        answer = connection.getresponse()
+        assert (answer.status, json.loads(answer.read())["code"]) == (422, "archive-not-zip")
+
+
+def test_an_upload_in_chunks_goes_on_where_it_was_cut(front: Front) -> None:
+    front.portal.vendor.release("0.4.0", files={"lib/big.bin": BIG})
+    data = front.portal.vendor.bundle("0.4.0").read_bytes()
+    tus = {"Authorization": front.bearer, "Tus-Resumable": "1.0.0"}
+    begun = front.ask("POST", "/api/v1/uploads", b"", {**tus, "Upload-Length": str(len(data))})
+    assert begun.status == 201
+    path, patch = begun.headers["location"], {**tus, "Content-Type": "application/offset+octet-stream"}
+    sent = front.ask("PATCH", path, data[:5_000_000], {**patch, "Upload-Offset": "0"})
+    assert (sent.status, sent.headers["upload-offset"]) == (204, "5000000")
+    with socket_to(front) as peer:  # nginx keeps what it does not have in whole
+        lines = [f"PATCH {path} HTTP/1.1", "Host: x", "Upload-Offset: 5000000", "Content-Length: 4000000"]
+        lines += [f"{name}: {text}" for name, text in patch.items()]
+        peer.sendall("\r\n".join([*lines, "", ""]).encode() + data[5_000_000:6_000_000])
+    assert front.ask("HEAD", path, headers=tus).headers["upload-offset"] == "5000000"
+    rest = front.ask("PATCH", path, data[5_000_000:], {**patch, "Upload-Offset": "5000000"})
+    assert (rest.status, rest.headers["upload-offset"]) == (204, str(len(data)))
+
+    def state() -> str:
+        return str(json.loads(front.ask("GET", path, headers=tus).body)["state"])
+
+    wait_until(lambda: state() in ("done", "failed"), "the bundle is taken in")
+    assert "0.4.0" in front.get("/api/v1/releases", Authorization=front.bearer).body.decode()
 
 
 def test_a_json_body_over_the_limit_is_refused(front: Front) -> None:

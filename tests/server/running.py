@@ -41,6 +41,7 @@ class RunningPortal:
         self.config = folder / "portal.toml"
         self._listener = listen("127.0.0.1:0")
         self.address = address_of(self._listener)
+        self.port = int(self._listener.getsockname()[1])
         values: dict[str, str | int] = {
             "portal.public_url": self.address,
             "portal.data_dir": str(folder / "data"),
@@ -54,13 +55,14 @@ class RunningPortal:
         self.config.write_text("".join(lines), "utf-8")
         self.settings: Settings = load_settings(self.config, {})
         initialise(self.settings, root=self.vendor.root, now=datetime.now(UTC))
-        self.token = self._make_token()
+        self.token = self.make_token(Scope.ADMIN)
         self.process: subprocess.Popen[bytes] | None = None
 
-    def _make_token(self) -> str:
+    def make_token(self, scope: Scope) -> str:
+        """A new API token."""
         with closing(open_portal(self.settings)) as portal:
             made = api_tokens.create_api_token(
-                portal, name="test", scope=Scope.ADMIN, actor=Actor("test"), now=datetime.now(UTC)
+                portal, name="test", scope=scope, actor=Actor("test"), now=datetime.now(UTC)
             )
         return made.secret
 
