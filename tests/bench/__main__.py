@@ -10,6 +10,7 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
+from tests.bench.downloads import measure_downloads
 from tests.bench.figure import MB, Figure, print_figures
 from tests.bench.ingest import measure_ingest
 from tests.bench.memory import measure_memory
@@ -21,6 +22,7 @@ SIZE_BYTES = 200 * MB
 TOPICS: dict[str, tuple[str, Callable[[Path], list[Figure]]]] = {
     "memory": ("Memory and sizes, package of 200 MB", lambda folder: measure_memory(folder, SIZE_BYTES)),
     "ingest": ("Ingest of a bundle of 200 MB", measure_ingest),
+    "downloads": ("Downloads of 200 MB", lambda folder: measure_downloads()),
     "slow": ("Polls while peers are slow", lambda folder: measure_slow()),
     "polls": ("Polls without news of 10,000 engines", measure_polls),
 }
