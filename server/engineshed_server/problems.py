@@ -186,6 +186,15 @@ def status_of_branch(kind: type[Exception]) -> HTTPStatus | None:
     return next((status for branch, status in STATUS_BY_BRANCH if issubclass(kind, branch)), None)
 
 
+def headers_of(status: HTTPStatus) -> tuple[str, ...]:
+    """The headers that every problem with *status* is sent with."""
+    waits = (HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.INSUFFICIENT_STORAGE)
+    names = ["X-Request-ID"]
+    names += ["WWW-Authenticate"] if status == HTTPStatus.UNAUTHORIZED else []
+    names += ["Retry-After"] if status in waits else []
+    return tuple(names)
+
+
 def of_status(
     status: int, *, method: str, path: str, instance: str, headers: Mapping[str, str] | None = None
 ) -> Problem:

@@ -30,6 +30,9 @@ fields and parameters, engines' routes ignore them.
 """
 
 
+_HEADER = {"required": True, "schema": {"type": "string"}}
+
+
 class NameConverter(BaseConverter):
     """A part of an address that names a thing; what cannot be a name is not found."""
 
@@ -51,7 +54,8 @@ class _Api(flask_smorest.Api):  # type: ignore[misc]  # its base is unchecked, s
         for status in HTTPStatus:
             if status >= HTTPStatus.BAD_REQUEST:
                 content = {problems.CONTENT_TYPE: {"schema": ProblemSchema}}
-                response = {"description": status.phrase, "content": content}
+                headers = dict.fromkeys(problems.headers_of(status), _HEADER)
+                response = {"description": status.phrase, "headers": headers, "content": content}
                 self.spec.components.response(status.name, response, lazy=True)
 
 

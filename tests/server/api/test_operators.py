@@ -17,6 +17,18 @@ def test_releases_are_listed_with_their_digests(here: PortalUnderTest) -> None:
     assert (len(package["sha256"]), len(package["sha1"]), package["platform"]) == (64, 40, "any")
 
 
+def test_releases_are_listed_a_page_at_a_time(here: PortalUnderTest) -> None:
+    for version in ("1.2.0", "1.10.0", "1.9.0"):
+        here.publish(version)
+    token, path, seen = here.token(Scope.SUPPORT), "/api/v1/releases?limit=1", []
+    while path:
+        answer = here.get(path, token=token)
+        (release,) = json.loads(answer.data)["releases"]
+        seen.append(release["version"])
+        path = answer.headers.get("Link", "").partition(">")[0].removeprefix("<")
+    assert seen == ["1.10.0", "1.9.0", "1.2.0"]
+
+
 def test_one_release_is_shown(here: PortalUnderTest) -> None:
     here.publish("1.0.0")
     answer = here.get("/api/v1/releases/sample-engine/1.0.0", token=here.token())
