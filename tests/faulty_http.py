@@ -204,17 +204,18 @@ def file(data: bytes, etag: str = '"v1"', kind: str = "application/zip") -> Answ
     """An honest file: HEAD, Range, If-Range, strong ETag."""
 
     def answer(exchange: Exchange) -> None:
-        wanted = re.fullmatch(r"bytes=(\d+)-", exchange.request.headers.get("range", ""))
+        wanted = re.fullmatch(r"bytes=(\d+)-(\d*)", exchange.request.headers.get("range", ""))
         same = exchange.request.headers.get("if-range", etag) == etag
         common = {"Content-Type": kind, "ETag": etag, "Accept-Ranges": "bytes"}
         if wanted and same and int(wanted[1]) >= len(data):
             exchange.head(416, {**common, "Content-Range": f"bytes */{len(data)}", "Content-Length": "0"})
             return
         start = int(wanted[1]) if wanted and same else 0
-        span = {"Content-Range": f"bytes {start}-{len(data) - 1}/{len(data)}"} if wanted and same else {}
-        exchange.head(206 if span else 200, {**common, **span, "Content-Length": str(len(data) - start)})
+        last = min(int(wanted[2]), len(data) - 1) if wanted and same and wanted[2] else len(data) - 1
+        span = {"Content-Range": f"bytes {start}-{last}/{len(data)}"} if wanted and same else {}
+        exchange.head(206 if span else 200, {**common, **span, "Content-Length": str(last + 1 - start)})
         if exchange.request.method != "HEAD":
-            exchange.send(data[start:])
+            exchange.send(data[start : last + 1])
 
     return answer
 

@@ -212,6 +212,23 @@ class Portal:
 
         self._each(fetch)
 
+    def read_part(self, target: Target, *, start: int, length: int) -> bytes:
+        """At most *length* bytes of the package of *target*, from its byte *start*; nothing proves them.
+
+        Raises:
+            PortalUnavailable: it could not be fetched.
+            EnrolmentRefused, NotApproved: as for ``send_report``.
+        """
+
+        def fetch(url: str) -> bytes:
+            package = f"{url}/repo/v1/{self._credentials.repository}/{TARGETS_FOLDER}/{target.download_name}"
+            return self._authorised(
+                url,
+                lambda token: self._client.read_part(package, start=start, length=length, token=token),
+            )
+
+        return self._each(fetch)
+
     def _download_from(
         self, url: str, target: Target, part: Path, token: str, progress: Callable[[int, int], None]
     ) -> None:

@@ -130,6 +130,11 @@ class Paths:
         return self.work / "seen.json.copy"
 
     @property
+    def adoption(self) -> Path:
+        """Which engine, installed long ago, is to be adopted; absent when none is."""
+        return self.work / "adoption.json"
+
+    @property
     def heard(self) -> Path:
         """What the portal said last, for people."""
         return self.work / "heard.json"

@@ -154,6 +154,9 @@ class Processes:
     def leftovers(self) -> tuple[str, ...]:
         return () if self.running is None else (f"engine {self.running}",)
 
+    def take_over(self) -> str | None:
+        return None
+
     def start(self) -> None:
         if self.running is not None:
             return

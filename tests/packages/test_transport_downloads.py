@@ -302,3 +302,58 @@ def test_netrc_does_not_replace_the_token(
     server.at("/poll", answers.json(b"{}"))
     client.post_json(server.url + "/poll", b"{}", token="ours", max_bytes=100)
     assert server.requests[0].headers["authorization"] == "Bearer ours"
+
+
+def test_a_part_of_a_file_is_read_by_range(server: FaultyServer, client: HttpClient) -> None:
+    server.at("/package", answers.file(DATA))
+    assert client.read_part(f"{server.url}/package", start=1000, length=50, token="t") == DATA[1000:1050]
+    (request,) = server.requests
+    assert request.headers["range"] == "bytes=1000-1049"
+    assert request.headers["authorization"] == "Bearer t"
+
+
+def test_a_part_beyond_the_end_is_what_there_is(server: FaultyServer, client: HttpClient) -> None:
+    server.at("/package", answers.file(DATA))
+    assert client.read_part(f"{server.url}/package", start=len(DATA) - 10, length=50) == DATA[-10:]
+
+
+@pytest.mark.parametrize("answer", [answers.status(200, body=DATA), answers.endless()])
+def test_of_a_server_that_knows_no_ranges_no_more_is_read(
+    server: FaultyServer, client: HttpClient, answer: Answer
+) -> None:
+    server.at("/package", answer)
+    assert len(client.read_part(f"{server.url}/package", start=300_000, length=50)) == 50
+
+
+def test_the_part_is_the_one_that_was_asked_for(server: FaultyServer, client: HttpClient) -> None:
+    server.at("/package", answers.status(200, {"Content-Type": "application/zip"}, DATA))
+    assert client.read_part(f"{server.url}/package", start=300_001, length=7) == DATA[300_001:300_008]
+
+
+@pytest.mark.parametrize(
+    ("answer", "code"),
+    [
+        (answers.html(), "not-a-package"),
+        (answers.partial(DATA[:50], "bytes 0-49/1000"), "wrong-range"),
+        (answers.partial(DATA[:50], "nonsense"), "wrong-range"),
+        (answers.status(204), "http-204"),
+        (answers.status(500), "http-500"),
+        (answers.status(404), "missing"),
+    ],
+)
+def test_a_part_that_is_another_is_refused(
+    server: FaultyServer, client: HttpClient, answer: Answer, code: str
+) -> None:
+    server.at("/package", answer)
+    with pytest.raises(PackagesError) as caught:
+        client.read_part(f"{server.url}/package", start=10, length=50)
+    assert caught.value.code == code
+
+
+def test_a_part_is_fetched_along_a_redirect_without_the_token(
+    server: FaultyServer, client: HttpClient
+) -> None:
+    server.at("/package", answers.redirect(f"{server.url}/elsewhere"))
+    server.at("/elsewhere", answers.file(DATA))
+    assert client.read_part(f"{server.url}/package", start=0, length=5, token="t") == DATA[:5]
+    assert "authorization" not in server.requests[1].headers

@@ -15,6 +15,7 @@ from dataclasses import dataclass, replace
 from enum import Enum, auto
 
 from engineshed_client import machine
+from engineshed_client.agent.adopting import adopt_pending
 from engineshed_client.agent.carrying_out import VERBS, attempt_of, carry_out, finish
 from engineshed_client.agent.configuring import confirm_portals
 from engineshed_client.agent.gate import check_times
@@ -30,20 +31,24 @@ from engineshed_client.agent.judging import (
 )
 from engineshed_client.agent.pace import Rests
 from engineshed_client.agent.polling import Poller
-from engineshed_client.errors import EngineTrouble, EnrolmentRefused, PortalUnavailable, Refused
+from engineshed_client.errors import (
+    EngineTrouble,
+    EnrolmentRefused,
+    PortalUnavailable,
+    Refused,
+)
 from engineshed_client.fetch import Portal
-from engineshed_client.heard import Heard, HeardFile
+from engineshed_client.heard import WAITING, Heard, HeardFile
 from engineshed_client.journal import Journal, State
+from engineshed_client.steps.adopting import CODE
 from engineshed_client.steps.beginning import begin_ordered_rollback, begin_update
-from engineshed_client.steps.context import Context, Word
+from engineshed_client.steps.context import NO_ATTEMPT, Context, Word
 from engineshed_client.supervisor import cap_output
 from engineshed_packages.enrolment import EnrolAnswer
 from engineshed_packages.jsontext import Json, write_compact
 from engineshed_packages.protocol import Outcome
 
 logger = logging.getLogger(__name__)
-
-NO_ATTEMPT = "none"  # of a line in update.log that belongs to no attempt
 
 
 class Event(Enum):
@@ -56,6 +61,7 @@ class Event(Enum):
     UNFETCHED = auto()  # an attempt waits because its package could not be fetched
     ENDED = auto()  # an attempt ended
     CARRIED_OUT = auto()  # an order that is no attempt was carried out
+    ADOPTED = auto()  # an engine installed long ago has its manifest; the next poll is due
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -193,11 +199,22 @@ class Cycle:
         self._hear(Heard(code=answer.code, text=answer.text, since=self._context.now()))
         if confirm_portals(self._context, self._parts.portal.answered_by):
             self._follow_identity()
-        if answer.order is None:
+        adopted = self._adopt() if answer.code != WAITING else None
+        if adopted is not None:
+            done = adopted  # the order, if there is one, was given to an engine that nobody knew
+        elif answer.order is None:
             done = Done(event=Event.NOTHING, code=answer.code, message=answer.text)
         else:
             done = self._take(answer.order)
         return replace(done, poll_s=answer.poll_s)
+
+    def _adopt(self) -> Done | None:
+        """Take over the engine that is to be adopted; None when none is now."""
+        found = adopt_pending(self._context, self._parts.portal)
+        if found is None:
+            return None
+        self._send_now()
+        return Done(event=Event.ADOPTED, code=CODE, message=found.summary, outcome=Outcome.OK)
 
     def _hear(self, heard: Heard) -> None:
         """Keep what the portal says for people; in update.log when somebody has to act, or has acted."""

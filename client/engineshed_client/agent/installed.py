@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from engineshed_client.adoption import Adoption, AdoptionFile
 from engineshed_client.errors import SettingsRefused, client_boundary
-from engineshed_client.fsops import find_stat
+from engineshed_client.fsops import FsOps, find_stat
 from engineshed_client.health import probe_once, probe_spec
 from engineshed_client.install.trees import find_tree
 from engineshed_client.paths import Paths
@@ -35,6 +36,7 @@ class InstalledEngine:
         self._paths = paths
         self._settings = settings
         self._supervisor = supervisor
+        self._adoption = AdoptionFile(paths, FsOps())
         self._stamp: tuple[int, int, int] | None = None
         self._version: Version | None = None
         self._probe: ProbeSpec | None = None
@@ -42,11 +44,24 @@ class InstalledEngine:
     def version(self) -> Version | None:
         """The installed version by the manifest; None when there is no engine.
 
+        Of one that is to be adopted, what the administrator said.
+
         Raises:
             DiskTrouble: it cannot be told.
         """
         self._look()
-        return self._version
+        if self._version is not None:
+            return self._version
+        adoption = self.adoption()
+        return None if adoption is None else adoption.version
+
+    def adoption(self) -> Adoption | None:
+        """The engine that is to be adopted.
+
+        Raises:
+            DiskTrouble: it cannot be told.
+        """
+        return self._adoption.load()
 
     def condition(self) -> Condition:
         """Whether the engine runs, and what one look at it says.

@@ -135,7 +135,7 @@ class Loop:
         else:
             self._troubles = 0
             # The portal is to see at once what it came to; what failed rests by itself (pace.Rests).
-            ended = done.event in (Event.ENDED, Event.CARRIED_OUT)
+            ended = done.event in (Event.ENDED, Event.CARRIED_OUT, Event.ADOPTED)
             wait_s = 0.0 if ended else poll_wait_s(self._poll_s, random.random())
         told = {"event": done.event.name, "code": done.code, "next": self._after(wait_s)}
         logger.info("cycle ended", extra=told)

@@ -87,6 +87,17 @@ def _enrol(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="also when this base is enrolled: it gets another identity and keeps all it has seen",
     )
+    parser.add_argument(
+        "--adopt",
+        action="store_true",
+        help="take over an engine that was installed long ago, as it lies there; it is not stopped",
+    )
+    parser.add_argument(
+        "--version",
+        metavar="X",
+        dest="adopted_version",
+        help="with --adopt: the version that is installed",
+    )
     parser.add_argument("--trusted-root", metavar="FILE", help="the vendor's root metadata, from the vendor")
     parser.add_argument("--ca-file", metavar="FILE", help="the portal's CA as PEM, when the line names one")
     parser.add_argument("--product", metavar="NAME", help="what the vendor calls the engine")

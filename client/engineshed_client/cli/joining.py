@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 from engineshed_client.agent import connect
+from engineshed_client.cli.adopting import is_begun, run_adoption, wanted_version
 from engineshed_client.cli.frame import Frame
 from engineshed_client.enrol import Joining, check_not_enrolled, enrol, enrol_again, read_credentials
 from engineshed_client.errors import ClientError, ContentRefused, SettingsRefused, client_boundary
@@ -16,36 +17,45 @@ from engineshed_client.install.trees import find_tree
 from engineshed_client.paths import Paths
 from engineshed_client.reports import Outbox
 from engineshed_client.settings import Settings, load_settings
+from engineshed_client.steps.adopting import check_adoptable
 from engineshed_packages import exits
 from engineshed_packages.enrolment import MAX_LINE_CHARS, EnrolAnswer, EnrolLine
 from engineshed_packages.errors import FileRefused, Refused
 from engineshed_packages.files import read_limited
+from engineshed_packages.jsontext import Json
 from engineshed_packages.target import check_platform, check_product, host_platform
+from engineshed_packages.versions import Version
 
 logger = logging.getLogger(__name__)
 
 
 def run_enrol(frame: Frame) -> int:
     """Read the enrolment line from standard input or a file, never from the arguments, and join."""
-    paths = _paths(frame)
+    paths, version = _paths(frame), wanted_version(frame)
+    if version is not None:
+        if not is_begun(paths, version):
+            check_adoptable(paths.engine)
+        known = None if frame.arguments.again else read_credentials(paths)
+        if known is not None:  # what is left to do of an adoption that was refused
+            values: dict[str, Json] = {"engine": known.engine, "portal": known.portals[0]}
+            return run_adoption(frame, version, values, f"enrolled already as {known.engine}")
     if not frame.arguments.again:
         check_not_enrolled(paths)
-    joining = _joining(frame, paths, _read_line(frame))
-    if not frame.arguments.again:
-        answer = enrol(joining, paths, FsOps())
-    else:
-        answer = _join_again(frame, joining, paths)
+    joining = _joining(frame, paths, _read_line(frame), version)
+    again = frame.arguments.again
+    answer = _join_again(frame, joining, paths) if again else enrol(joining, paths, FsOps())
     waits = "; it waits for approval by the portal's admin: until then nothing is installed"
-    frame.output.result(
-        {
-            "engine": answer.engine,
-            "portal": joining.line.portal,
-            "product": joining.product,
-            "platform": joining.platform,
-            "waiting": answer.waiting,
-        },
-        f"enrolled as {answer.engine} at {joining.line.portal}{waits if answer.waiting else ''}",
-    )
+    text = f"enrolled as {answer.engine} at {joining.line.portal}{waits if answer.waiting else ''}"
+    values = {
+        "engine": answer.engine,
+        "portal": joining.line.portal,
+        "product": joining.product,
+        "platform": joining.platform,
+        "waiting": answer.waiting,
+    }
+    if version is not None:
+        return run_adoption(frame, version, values, text)
+    frame.output.result(values, text)
     return exits.DONE
 
 
@@ -84,7 +94,7 @@ def _send_reports(frame: Frame, paths: Paths) -> str | None:
     return credentials.engine
 
 
-def _joining(frame: Frame, paths: Paths, line: EnrolLine) -> Joining:
+def _joining(frame: Frame, paths: Paths, line: EnrolLine, adopted: Version | None) -> Joining:
     """What is given: from updater.toml where it exists, else from the flags, else from the line."""
     arguments, ca_file = frame.arguments, _path(frame.arguments.ca_file)
     with client_boundary():
@@ -102,7 +112,7 @@ def _joining(frame: Frame, paths: Paths, line: EnrolLine) -> Joining:
         platform=platform,
         trusted_root=_path(arguments.trusted_root),
         ca_file=ca_file,
-        version=None if tree is None else tree.manifest.version,
+        version=adopted if tree is None else tree.manifest.version,
     )
 
 

@@ -72,6 +72,7 @@ class Status:
     """How a base is now.
 
     *engine* and *portals* are what the engine is known as, and where; *heard* what it was told there last.
+    An engine *to_be_adopted* has no manifest yet: its version is what the administrator said.
     """
 
     product: str
@@ -86,12 +87,14 @@ class Status:
     portals: tuple[str, ...]
     engine: str | None
     heard: Heard | None
+    to_be_adopted: bool = False
 
     def to_dict(self) -> dict[str, Json]:
         """JSON values."""
         return {
             "product": self.product,
             "version": self.version,
+            "to_be_adopted": self.to_be_adopted,
             "health": self.condition.health.value,
             "measured_version": self.condition.measured_version,
             "state": self.state.value,
@@ -111,8 +114,9 @@ class Status:
         kept = ", ".join(f"{version} in {folder}" for folder, version in self.previous) or "none"
         portal = "not enrolled" if self.engine is None else f"{', '.join(self.portals)}, as {self.engine}"
         under_way = "" if self.attempt is None else f", attempt {self.attempt}"
+        adoption = " (not adopted yet)" if self.to_be_adopted else ""
         return (
-            f"engine:    {self.product} {self.version or 'not installed'}, {self.condition.health}",
+            f"engine:    {self.product} {self.version or 'not installed'}{adoption}, {self.condition.health}",
             f"updater:   {self.state}{under_way}",
             f"last:      {last}",
             f"previous:  {kept}",
@@ -163,6 +167,7 @@ def read_status(context: Context) -> Status:
     version, issued = installed.version(), context.seen.load().metadata.newest_date
     with client_boundary():
         trees = [find_tree(folder) for folder in list_previous(context.paths)]
+        is_managed = find_tree(context.paths.engine) is not None
     return Status(
         product=context.settings.product,
         version=None if version is None else version.text,
@@ -175,6 +180,7 @@ def read_status(context: Context) -> Status:
         metadata_issued=None if issued is None else format_time(issued),
         portals=() if credentials is None else tuple(context.settings.portals or credentials.portals),
         engine=None if credentials is None else credentials.engine,
+        to_be_adopted=not is_managed and installed.adoption() is not None,
         heard=None if credentials is None else HeardFile(context.paths, context.fs).load(),
     )
 

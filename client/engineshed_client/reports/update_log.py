@@ -135,7 +135,8 @@ class UpdateLog:
                 data = self._numbered(number).read_bytes()
             except FileNotFoundError:
                 continue
-            for text in data.decode("utf-8", "replace").split("\n"):
+            # What stands behind the last line's end is torn: the next line written takes its place.
+            for text in data.decode("utf-8", "replace").split("\n")[:-1]:
                 line = LogLine.parse(text)
                 if line is not None:
                     yield text, line

@@ -160,7 +160,7 @@ def _rollback(context: Context, installed: Tree | None, tree: Tree) -> Journal:
 def _begin(context: Context, journal: Journal) -> Journal:
     if context.journals.load() is not None:
         raise TryLater("attempt-under-way", "an attempt is under way already: let it end first")
-    _check_volume(context)
+    check_volume(context)
     journal = context.save(journal.moved(journal.state, context.now()))
     try:
         with client_boundary():
@@ -201,8 +201,9 @@ def _installed(context: Context) -> Tree | None:
         if tree is None and find_stat(context.paths.engine) is not None:
             raise Refused(
                 "engine-unmanaged",
-                f"{context.paths.engine} holds no engine with a readable manifest: "
-                "it was not installed by this updater; move it away and install a bundle",
+                f"{context.paths.engine} holds no engine with a readable manifest: it was not installed by "
+                "this updater; adopt it (engineshed-client enrol --adopt --version X), or move it away and "
+                "install a bundle",
             )
     return tree
 
@@ -268,7 +269,12 @@ def _find_previous(context: Context, installed: Tree | None, version: Version | 
     )
 
 
-def _check_volume(context: Context) -> None:
+def check_volume(context: Context) -> None:
+    """Pass a base that lies on one volume, its folder for work made.
+
+    Raises:
+        Refused: code ``two-volumes``.
+    """
     paths = context.paths
     with client_boundary():
         context.fs.make_folder(paths.work, mode=0o700)

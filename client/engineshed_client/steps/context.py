@@ -30,6 +30,7 @@ from engineshed_packages.versions import Version
 # What a step may meet; anything else is a bug, and the process ends with it.
 Trouble: TypeAlias = ClientError | PackagesError | OSError
 TROUBLE = (ClientError, PackagesError, OSError)
+NO_ATTEMPT = "none"  # of a line in update.log that belongs to no attempt
 
 
 class Event(Enum):

@@ -48,3 +48,14 @@ class Supervisor(Protocol):
     def leftovers(self) -> tuple[str, ...]:
         """Each process that still holds on to the engine's folder, in words; empty when there is none."""
         ...
+
+    def take_over(self) -> str | None:
+        """Look after an engine that runs and that somebody else started; it is not touched.
+
+        Returns its process in words; None when none runs, or it is looked after already.
+
+        Raises:
+            EngineTrouble: code ``engine-foreign``: it cannot be told which process it is, or another service
+                manager has it; the message says what to do.
+        """
+        ...

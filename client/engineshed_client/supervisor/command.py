@@ -20,7 +20,7 @@ import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 
-from engineshed_client.errors import DiskTrouble, StartFailed, StopFailed, client_boundary
+from engineshed_client.errors import DiskTrouble, EngineTrouble, StartFailed, StopFailed, client_boundary
 from engineshed_client.fsops import FsOps, find_stat
 from engineshed_client.paths import Paths
 from engineshed_client.settings import EngineSettings
@@ -123,6 +123,38 @@ class CommandSupervisor:
         if recorded is not None and processes.is_of_another_boot(recorded) and not self._tied():
             logger.info("host was started anew, starting the engine")
             self.start()
+
+    def take_over(self) -> str | None:
+        """Record the engine that runs as the one to look after.
+
+        Raises:
+            EngineTrouble: code ``engine-foreign``.
+            DiskTrouble: it could not be recorded.
+        """
+        if self.is_running():
+            return None
+        # A shell that stands in the engine's folder is none of its processes.
+        found = [tied for tied in self._tied() if tied.tie != "cwd"]
+        roots = processes.find_roots(found)
+        if not roots:
+            return None
+        if len(roots) > 1:
+            raise EngineTrouble(
+                "engine-foreign",
+                f"the engine runs, but which of {_listed(roots)} is it? Stop it: the updater is to start it",
+            )
+        (engine,) = roots
+        unit = processes.find_unit(engine)
+        if unit is not None:
+            raise EngineTrouble(
+                "engine-foreign",
+                f"the engine runs as {unit}, which would start it again in the middle of an update: disable "
+                "that unit, and let the updater start the engine",
+            )
+        with client_boundary():
+            self._fs.make_folder(self._paths.service.parent, mode=0o700)
+            self._fs.write_file(self._paths.service, write_compact({"identity": engine.identity}), mode=0o600)
+        return str(engine)
 
     def stop(self, timeout_s: float) -> None:
         """Ask the engine to stop, wait, end what is left at the deadline.

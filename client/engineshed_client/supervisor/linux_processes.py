@@ -16,7 +16,7 @@ import os
 import re
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -31,6 +31,7 @@ _DEAD = (b"Z", b"X", b"x")
 _DELETED = " (deleted)"
 _GONE = (FileNotFoundError, ProcessLookupError, PermissionError)
 _COMMAND_CHARACTERS = 80
+_ARGUMENTS = 8  # a script stands behind its interpreter and some options of that
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,6 +39,7 @@ class Process:
     """One line of ``/proc/<pid>/stat``: the fields that matter here."""
 
     pid: int
+    parent: int
     group: int
     session: int
     started: int
@@ -58,7 +60,9 @@ def read_process(pid: int) -> Process | None:
     fields = text[text.rindex(b")") + 2 :].split()
     if fields[0] in _DEAD:
         return None
-    return Process(pid=pid, group=int(fields[2]), session=int(fields[3]), started=int(fields[19]))
+    return Process(
+        pid=pid, parent=int(fields[1]), group=int(fields[2]), session=int(fields[3]), started=int(fields[19])
+    )
 
 
 def identify(pid: int) -> str | None:
@@ -91,6 +95,31 @@ def find_tied(engine: Engine) -> tuple[Tied, ...]:
         if tie is not None and process.pid != os.getpid():
             found.append(Tied(identity=process.identity, tie=tie, command=_command(process.pid)))
     return tuple(found)
+
+
+def find_roots(tied: Sequence[Tied]) -> tuple[Tied, ...]:
+    """Those of *tied* that were started by none of them."""
+    pids = {_pid(one) for one in tied}
+    known = ((one, read_process(_pid(one))) for one in tied)
+    return tuple(one for one, process in known if process is not None and process.parent not in pids)
+
+
+def _pid(tied: Tied) -> int:
+    return int(tied.identity.partition(":")[0])
+
+
+def find_unit(tied: Tied) -> str | None:
+    """The service of systemd that *tied* is part of, when this process is not part of the same one."""
+    unit = _unit(str(_pid(tied)))
+    return None if unit == _unit("self") else unit
+
+
+def _unit(name: str) -> str | None:
+    for line in _split(_PROC / name / "cgroup", b"\n"):
+        last = os.fsdecode(line).rpartition("/")[2]
+        if last.endswith(".service"):
+            return last
+    return None
 
 
 def send(identity: str, request: Request) -> None:
@@ -143,7 +172,9 @@ def _session_of(leader: str | None) -> int | None:
 
 
 def _tie(process: Process, engine: Engine, *, folder: str, session: int | None, marker: bytes) -> Tie | None:
-    if session is not None and session in (process.session, process.group):
+    # The recorded process itself leads no session when somebody else started it (``take_over``).
+    led = session is not None and session in (process.session, process.group)
+    if led or process.identity == engine.leader:
         return "session"
     home = _PROC / str(process.pid)
     if marker in _split(home / "environ", b"\0"):
@@ -154,7 +185,10 @@ def _tie(process: Process, engine: Engine, *, folder: str, session: int | None, 
         return "mapped"
     if any(_is_shipped(path, folder, engine) for path in _opened(home)):
         return "open"
-    if _below(_link(home / "cwd"), folder) is not None:
+    cwd = _link(home / "cwd")
+    if any(_is_shipped(path, folder, engine) for path in _arguments(home, cwd)):
+        return "argument"
+    if _below(cwd, folder) is not None:
         return "cwd"
     return None
 
@@ -185,6 +219,14 @@ def _opened(home: Path) -> Iterator[str]:
         return
     for name in names:
         yield _link(home / "fd" / name)
+
+
+def _arguments(home: Path, cwd: str) -> Iterator[str]:
+    """The first arguments of a process, as paths: an interpreter's script stands among them."""
+    for word in _split(home / "cmdline", b"\0")[:_ARGUMENTS]:
+        if word and not word.startswith(b"-"):
+            # Not resolved any further: a link to the engine would have to be followed for every process.
+            yield os.path.normpath(os.path.join(cwd, os.fsdecode(word)))
 
 
 def _mapped(home: Path) -> Iterator[str]:

@@ -8,10 +8,11 @@ any of these ties counts:
     exe       its executable lies under the engine's folder
     mapped    it has a shipped file mapped
     open      it has a shipped file open
+    argument  it was started with a shipped file as an argument, as interpreters are with their script
     cwd       its working directory lies under the engine's folder
 
-The first four run the engine's code: they are the engine's own and may be ended. The last two may be an
-administrator's shell or a backup: they hold the swap up, but they are only waited for and named. A
+The first four run the engine's code: they are the engine's own and may be ended. The others may be an
+administrator's shell, editor or backup: they hold the swap up, but they are only waited for and named. A
 reader of a log has no tie: a log is no shipped file.
 """
 
@@ -23,7 +24,7 @@ from pathlib import Path
 from typing import Final, Literal, TypeAlias
 
 MARKER: Final = "ENGINESHED_ENGINE"
-Tie: TypeAlias = Literal["session", "marker", "exe", "mapped", "open", "cwd"]
+Tie: TypeAlias = Literal["session", "marker", "exe", "mapped", "open", "argument", "cwd"]
 Request: TypeAlias = Literal["terminate", "kill"]
 _OWN: Final[frozenset[Tie]] = frozenset({"session", "marker", "exe", "mapped"})
 

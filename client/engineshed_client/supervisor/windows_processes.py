@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Sequence
 
 from engineshed_client.supervisor.ties import Engine, Request, Tied
 
@@ -48,6 +49,16 @@ def identify(pid: int) -> str | None:
 def is_of_another_boot(identity: str) -> bool:
     """False: an identity here does not tell; the engine is to be started by a service of its own."""
     return False
+
+
+def find_roots(tied: Sequence[Tied]) -> tuple[Tied, ...]:
+    """All of them: here only the recorded process is ever found."""
+    return tuple(tied)
+
+
+def find_unit(tied: Tied) -> str | None:
+    """None: there is no systemd here."""
+    return None
 
 
 def find_tied(engine: Engine) -> tuple[Tied, ...]:

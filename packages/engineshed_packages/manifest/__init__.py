@@ -41,6 +41,7 @@ __all__ = [
     "KNOWN_NEEDS",
     "MANIFEST_FORMAT",
     "MANIFEST_NAME",
+    "MAX_FILES",
     "MAX_MANIFEST_BYTES",
     "FileClass",
     "FileEntry",

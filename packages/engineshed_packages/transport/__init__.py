@@ -32,6 +32,7 @@ from engineshed_packages.transport.answers import (
     check_encoding,
     check_json,
     check_status,
+    part_from,
     redirected,
     resumed_from,
     shown_url,
@@ -44,6 +45,7 @@ from engineshed_packages.transport.bodies import (
     limited,
     read_all,
     read_problem_body,
+    read_slice,
     write_pieces,
 )
 
@@ -213,6 +215,24 @@ class HttpClient:
             start = resumed_from(stream, url, offset=offset, expected_bytes=expected_bytes)
             received = write_pieces(stream, part, url, start=start, end=expected_bytes, progress=progress)
             return DownloadResult(etag=strong_etag(stream.headers.get("etag")), received=received)
+
+    def read_part(self, url: str, *, start: int, length: int, token: str | None = None) -> bytes:
+        """At most *length* bytes of the file at *url*, from its byte *start*; fewer where the file ends.
+
+        A server that knows no ranges is read up to there and no further.
+
+        Raises:
+            Missing: 404 or 410.
+            Unavailable, SourceRefused: as for ``download``.
+        """
+        headers = {
+            "Accept": "application/zip, application/octet-stream",
+            "Range": f"bytes={start}-{start + length - 1}",
+        }
+        with self._following(url, token=token, headers=headers, deadline_s=None) as stream:
+            check_status(stream, url, problem=read_problem_body, missing=True)
+            check_encoding(stream, url)
+            return read_slice(stream, skip=part_from(stream, url, start=start), length=length)
 
     @contextmanager
     def _following(

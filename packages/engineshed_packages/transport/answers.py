@@ -204,6 +204,32 @@ def resumed_from(stream: Stream, url: str, *, offset: int, expected_bytes: int) 
     return offset
 
 
+def part_from(stream: Stream, url: str, *, start: int) -> int:
+    """How many bytes of the body of a 200 or 206 come before *start*, where a part was asked for.
+
+    Raises:
+        SourceRefused: code ``wrong-range``, ``not-a-package`` or ``http-…``.
+    """
+    if media_type(stream.headers) == "text/html":
+        raise SourceRefused(
+            "not-a-package", f"{shown_url(url)} answered a web page: is a login page in between?"
+        )
+    if stream.status == 200:
+        return start
+    if stream.status != 206:
+        raise SourceRefused(
+            f"http-{stream.status}", f"{shown_url(url)} answered {stream.status}, expected 200 or 206"
+        )
+    text = stream.headers.get("content-range", "")
+    found = _CONTENT_RANGE.fullmatch(text.strip())
+    if found is None or int(found[1]) != start:
+        raise SourceRefused(
+            "wrong-range",
+            f"{shown_url(url)} answered the range {text[:60]!r}, expected one from byte {start}",
+        )
+    return 0
+
+
 def shown_url(url: str) -> str:
     """The address for messages and logs: without user, password and query."""
     parts = urlsplit(url)

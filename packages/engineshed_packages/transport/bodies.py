@@ -69,6 +69,17 @@ class PartReader(io.RawIOBase):
         return piece
 
 
+def read_slice(stream: Stream, *, skip: int, length: int) -> bytes:
+    """*length* bytes of the body behind the first *skip*, or what there is of them; no more is read."""
+    found = bytearray()
+    for chunk in stream.chunks:
+        found += chunk[min(skip, len(chunk)) :]
+        skip = max(0, skip - len(chunk))
+        if len(found) >= length:
+            break
+    return bytes(found[:length])
+
+
 def limited(chunks: Iterator[bytes], url: str, max_bytes: int) -> Iterator[bytes]:
     """*chunks*, until they are more than *max_bytes*: then SourceRefused, code ``too-large``."""
     received = 0

@@ -8,13 +8,17 @@ from datetime import timedelta
 
 import pytest
 
+from engineshed_client.adoption import Adoption, AdoptionFile
 from engineshed_client.agent import Event
 from engineshed_client.errors import EnrolmentRefused, PortalUnavailable
+from engineshed_client.fsops import FsOps
+from engineshed_client.install.trees import find_tree
 from engineshed_client.journal import State
 from engineshed_client.steps.beginning import begin_update
 from engineshed_packages.orders import Window
 from engineshed_packages.protocol import Outcome
 from engineshed_packages.target import Target
+from engineshed_packages.versions import Version
 from tests.client.joined_base import JoinedBase
 from tests.client.scripted_portal import now
 from tests.faulty_http import Answer, answers
@@ -269,3 +273,65 @@ def test_a_disk_that_is_full_keeps_no_poll_from_being_made(joined: JoinedBase) -
     says(joined, "waiting-for-approval")
     joined.paths.heard.mkdir()
     assert joined.cycle().run().code == "waiting-for-approval"
+
+
+@pytest.fixture
+def old(joined: JoinedBase, vendor: Vendor) -> JoinedBase:
+    """A base with an engine of 1.0.0 that is to be adopted; both 1.0.0 and 1.1.0 are published."""
+    for version in ("1.0.0", "1.1.0"):
+        vendor.release(version)
+    joined.portal.publish(vendor)
+    for name, data in {"VERSION": b"1.0.0", "bin/engine.py": b"# patched", "own/x": b"mine"}.items():
+        path = joined.paths.engine / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(data)
+    AdoptionFile(joined.paths, FsOps()).save(Adoption(Version.parse("1.0.0")))
+    return joined
+
+
+def test_before_it_is_approved_an_engine_is_not_adopted_and_its_version_is_told(old: JoinedBase) -> None:
+    says(old, "waiting-for-approval")
+    assert old.cycle().run().event is Event.NOTHING
+    assert find_tree(old.paths.engine) is None
+    assert [poll.version and poll.version.text for poll in old.portal.polls()] == ["1.0.0"]
+    asked = {one.path for one in old.portal.server.requests}
+    assert not [path for path in asked if path.startswith("/repo/")]
+
+
+def test_once_it_is_approved_an_engine_is_adopted_before_any_order_is_taken(old: JoinedBase) -> None:
+    target = old.parts().portal.open_view().find("sample-engine/1.1.0/sample-engine-1.1.0-any.zip")
+    assert target is not None
+    order(old, target)
+    cycle = old.cycle()
+    done = cycle.run()
+    assert (done.event, done.code, done.outcome) == (Event.ADOPTED, "adopted", Outcome.OK)
+    assert [(report.kind, report.code) for report in old.portal.reports()] == [("adopt", "adopted")]
+    done = cycle.run()
+    assert (done.event, done.outcome, old.version) == (Event.ENDED, Outcome.OK, "1.1.0")
+    assert (old.paths.engine / "own/x").read_bytes() == b"mine"
+
+
+def test_a_portal_that_hands_out_what_nobody_signed_keeps_an_engine_waiting(old: JoinedBase) -> None:
+    for path in list(old.vendor.repository.folder.rglob("*.zip")):
+        name = path.relative_to(old.vendor.repository.folder).as_posix()
+        old.portal.server.at(f"/repo/v1/vendor/{name}", answers.file(b"PK\3\4 nonsense" * 20))
+    assert old.cycle().run().event is Event.NOTHING
+    assert AdoptionFile(old.paths, FsOps()).load() is not None
+
+
+def test_an_engine_that_cannot_be_adopted_is_told_once_and_left(old: JoinedBase) -> None:
+    (old.paths.engine / "MANIFEST.json").write_text("somebody else's")
+    cycle = old.cycle()
+    assert [cycle.run().event for _ in range(2)] == [Event.NOTHING] * 2
+    (line,) = old.log_lines("NOT-ADOPTED")
+    assert "code=manifest-in-the-way" in line
+    assert AdoptionFile(old.paths, FsOps()).load() is None
+
+
+def test_who_is_revoked_in_between_may_still_be_adopted_later(old: JoinedBase) -> None:
+    for path in list(old.vendor.repository.folder.rglob("*.zip")):
+        name = path.relative_to(old.vendor.repository.folder).as_posix()
+        old.portal.server.at(f"/repo/v1/vendor/{name}", answers.json(b'{"code": "engine-revoked"}', 401))
+    with pytest.raises(EnrolmentRefused):
+        old.cycle().run()
+    assert AdoptionFile(old.paths, FsOps()).load() is not None

@@ -76,6 +76,15 @@ def test_a_torn_tail_is_dropped_before_the_next_line(paths: Paths, tail: str) ->
     assert text(paths) == before + "2026-11-22T08:00:00Z STATE attempt=att_a\n"
 
 
+def test_a_line_that_is_torn_behind_its_attempt_does_not_count_as_written(paths: Paths) -> None:
+    """It was taken for the BEGIN it was to become, and then cut off: an END stood there without it."""
+    log = make_log(paths)
+    log.begin("att_a", from_version="1.0.0", to_version="1.1.0")
+    paths.update_log.write_text(text(paths)[:-5])
+    make_log(paths).begin("att_a", from_version="1.0.0", to_version="1.1.0")
+    assert text(paths) == "2026-11-22T08:00:00Z BEGIN attempt=att_a from=1.0.0 to=1.1.0\n"
+
+
 def test_a_file_that_is_nothing_but_a_torn_line_begins_anew(paths: Paths) -> None:
     paths.update_log.parent.mkdir(parents=True)
     paths.update_log.write_text("2026-11-22T08:0")

@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,7 +15,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from engineshed_client.errors import StartFailed, StopFailed
+from engineshed_client.errors import EngineTrouble, StartFailed, StopFailed
 from engineshed_client.fsops import FsOps
 from engineshed_client.settings import EngineSettings
 from engineshed_client.supervisor import CommandSupervisor, linux_processes
@@ -345,3 +346,95 @@ def test_a_stop_needs_no_running_engine(engine: LittleEngine) -> None:
     began = time.monotonic()
     engine.supervisor().stop(600)
     assert time.monotonic() - began < 300
+
+
+def by_hand(engine: LittleEngine, *, cwd: Path | None = None, script: str = "") -> subprocess.Popen[bytes]:
+    """Start the engine as somebody did long before there was an updater."""
+    words = [sys.executable, script or str(engine.paths.engine / "bin" / "run.py")]
+    process = subprocess.Popen(words, cwd=cwd or "/", stdout=subprocess.DEVNULL, start_new_session=True)
+    wait_until(lambda: engine.supervisor().leftovers() != ())
+    return process
+
+
+@pytest.fixture
+def ended() -> Iterator[list[subprocess.Popen[bytes]]]:
+    """Processes that are ended with the test."""
+    started: list[subprocess.Popen[bytes]] = []
+    yield started
+    for process in started:
+        process.kill()
+        process.wait(20)
+
+
+def test_an_engine_that_somebody_else_started_is_looked_after(
+    engine: LittleEngine, ended: list[subprocess.Popen[bytes]]
+) -> None:
+    ended.append(by_hand(engine))
+    supervisor = engine.supervisor()
+    assert not supervisor.is_running()
+    taken = supervisor.take_over()
+    assert taken is not None
+    assert taken.startswith(f"process {ended[0].pid} ")
+    assert pid_of(engine.supervisor()) == ended[0].pid
+    assert ended[0].poll() is None
+
+
+def test_an_engine_that_was_taken_over_is_stopped_and_started_like_any_other(
+    engine: LittleEngine, ended: list[subprocess.Popen[bytes]]
+) -> None:
+    ended.append(by_hand(engine))
+    supervisor = engine.supervisor()
+    supervisor.take_over()
+    reaper = threading.Thread(target=ended[0].wait)  # nobody's zombie, as below an init
+    reaper.start()
+    supervisor.stop(10)
+    reaper.join(20)
+    assert supervisor.leftovers() == ()
+    supervisor.start()
+    assert pid_of(supervisor) != ended[0].pid
+
+
+def test_an_interpreter_is_known_by_its_script_also_from_inside(
+    engine: LittleEngine, ended: list[subprocess.Popen[bytes]]
+) -> None:
+    ended.append(by_hand(engine, cwd=engine.paths.engine / "bin", script="run.py"))
+    assert engine.supervisor().take_over() is not None
+
+
+def test_an_engine_that_the_updater_started_need_not_be_taken_over(engine: LittleEngine) -> None:
+    supervisor = started(engine)
+    before = supervisor.identity()
+    assert supervisor.take_over() is None
+    assert supervisor.identity() == before
+
+
+def test_where_nothing_runs_nothing_is_taken_over(
+    engine: LittleEngine, ended: list[subprocess.Popen[bytes]]
+) -> None:
+    assert engine.supervisor().take_over() is None
+    # An administrator's shell in the engine's folder is no engine.
+    shell = subprocess.Popen(["/bin/sleep", "600"], cwd=engine.paths.engine)
+    ended.append(shell)
+    wait_until(lambda: engine.supervisor().leftovers() != ())
+    assert engine.supervisor().take_over() is None
+
+
+def test_of_two_engines_none_is_taken_over(
+    engine: LittleEngine, ended: list[subprocess.Popen[bytes]]
+) -> None:
+    ended += [by_hand(engine), by_hand(engine)]
+    with pytest.raises(EngineTrouble) as caught:
+        engine.supervisor().take_over()
+    assert caught.value.code == "engine-foreign"
+    assert str(ended[0].pid) in caught.value.message
+    assert not engine.supervisor().is_running()
+
+
+def test_an_engine_that_another_service_manager_has_is_left_to_it(
+    engine: LittleEngine, ended: list[subprocess.Popen[bytes]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ended.append(by_hand(engine))
+    monkeypatch.setattr(linux_processes, "find_unit", lambda tied: "engine.service")
+    with pytest.raises(EngineTrouble, match=r"runs as engine\.service"):
+        engine.supervisor().take_over()
+    assert not engine.supervisor().is_running()
