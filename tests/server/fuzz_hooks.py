@@ -42,6 +42,7 @@ IN_WORDS = {
     "enrol-token-terms": "a token that replaces an engine is good for one, in its place",
     "network-unreadable": "an address range is CIDR, IPv4 or IPv6",
     "order-senseless": "what an order may say depends on what is to be done",
+    "portal-url": "an address is https, with a host",
     "product-name": "names that Windows or TUF keep for themselves",
     "version-unreadable": "what packaging can order, which no pattern tells",
     "media-type-not-supported": "tus: the same; asked for by every other route in its schema",

@@ -89,6 +89,9 @@ def stop(admin: Admin, *verbs: str) -> None:
 # What makes each change, as the last request it sends.
 CHANGES: dict[str, Callable[[Admin], object]] = {
     "bundles.upload": bundle,
+    "configuration.change_configuration": lambda admin: admin.ask(
+        "PATCH", "/configuration", {"portals": ["https://portal.example"]}
+    ),
     "emergency-stops.turn_on": lambda admin: stop(admin, "on"),
     "emergency-stops.turn_off": lambda admin: stop(admin, "on", "off"),
     "engines.change_engine": lambda admin: admin.ask(
