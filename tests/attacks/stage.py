@@ -12,7 +12,6 @@ real portal and keeps the engine's reports to itself, so that the portal goes on
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 import time
@@ -95,20 +94,24 @@ class Engine(EngineHost):
         shorter = "".join(f"fetch.{name} = {value}\n" for name, value in (shortened or {}).items())
         code = (
             "import sys\nfrom engineshed_client import fetch\nfrom engineshed_client.cli.main import main\n"
-            f"{shorter}sys.exit(main(sys.argv[1:]))\n"
+            f"{shorter}try:\n    code = main(sys.argv[2:])\nfinally:\n"
+            "    status = open('/proc/self/status').read()\n"
+            "    with open(sys.argv[1], 'w') as peak:\n"
+            "        peak.write(status.partition('VmHWM:')[2].split()[0])\n"
+            "sys.exit(code)\n"
         )
-        words = [sys.executable, "-c", code, "--base", str(self.base), "--no-progress", *setting, "update"]
-        output = self.base.with_name("update.txt")
+        output, peak = self.base.with_name("update.txt"), self.base.with_name("peak.txt")
+        words = [sys.executable, "-c", code, str(peak), "--base", str(self.base)]
+        words += ["--no-progress", *setting, "update"]
         began = time.monotonic()
         with output.open("wb") as file:
-            process = subprocess.Popen(words, stdout=file, stderr=file, env=self.environment)
-            _, status, usage = os.wait4(process.pid, 0)
-            process.returncode = os.waitstatus_to_exitcode(status)
+            done = subprocess.run(words, stdout=file, stderr=file, env=self.environment, check=False)
         return Update(
-            exit_code=process.returncode,
+            exit_code=done.returncode,
             said=output.read_text(),
             seconds=time.monotonic() - began,
-            peak_bytes=usage.ru_maxrss * 1024,
+            # Not ru_maxrss: that counts what this process had when it forked the command, too.
+            peak_bytes=int(peak.read_text()) * 1024,
         )
 
     def check_unharmed(self, done: Update, *, code: str, exit_code: int) -> None:
