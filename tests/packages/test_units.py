@@ -223,7 +223,7 @@ def test_what_systemctl_refuses_is_told(system: System) -> None:
 
 @pytest.mark.parametrize(
     ("path", "setting"),
-    [("/opt/x", "yes"), ("/home/x/y", "read-only"), ("/root/.venv", "read-only"), ("/homeland", "yes")],
+    [("/opt/x", "yes"), ("/home/x/y", "read-only"), ("/root/venv", "read-only"), ("/homeland", "yes")],
 )
 def test_homes_are_hidden_unless_something_needed_lies_there(path: str, setting: str) -> None:
     assert protect_home([Path("/usr"), Path(path)]) == setting
