@@ -182,7 +182,7 @@ class Portal:
         view = self._each(fetch)
         product = self._settings.product
         after = seen.with_metadata(view.seen).with_floor(
-            product, view.floor(product), keys=view.speakers.get(product, ())
+            product, view.floor(product), speakers=view.speakers.get(product)
         )
         if after != seen:
             self._seen.save(after)

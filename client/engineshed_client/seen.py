@@ -26,8 +26,8 @@ from engineshed_client.paths import Paths
 from engineshed_packages.errors import PackagesError
 from engineshed_packages.ids import check_id
 from engineshed_packages.jsontext import Fields, Json, read_object, without_absent, write_compact
-from engineshed_packages.metadata.seen import MAX_KEYID_CHARS
 from engineshed_packages.metadata.seen import Seen as SeenMetadata
+from engineshed_packages.metadata.speakers import Speakers
 from engineshed_packages.orders import Accepted
 from engineshed_packages.protocol import MAX_SKIPPED, Skipped
 from engineshed_packages.versions import Version
@@ -36,7 +36,6 @@ logger = logging.getLogger(__name__)
 
 SCHEMA = 1
 MAX_SEEN_BYTES = 256 * 1024
-MAX_PRODUCT_KEYS = 16
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,14 +45,14 @@ class Seen:
     Attributes:
         accepted: the last accepted order by ``keyid``.
         metadata: the newest root, timestamp and signed date ever verified.
-        floors: the highest floor by product. floor_keys: ids of the keys under which it was seen.
+        floors: the highest floor by product. speakers: who signed that product then.
         skipped: releases that failed here, oldest first, at most ``MAX_SKIPPED``.
     """
 
     accepted: Mapping[str, Accepted] = field(default_factory=dict)
     metadata: SeenMetadata = field(default_factory=SeenMetadata)
     floors: Mapping[str, Version] = field(default_factory=dict)
-    floor_keys: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    speakers: Mapping[str, Speakers] = field(default_factory=dict)
     skipped: tuple[Skipped, ...] = ()
     extra: Mapping[str, Json] = field(default_factory=dict)
 
@@ -81,17 +80,17 @@ class Seen:
         """Metadata was verified; *metadata* is what its view says to keep."""
         return replace(self, metadata=metadata)
 
-    def with_floor(self, product: str, floor: Version | None, *, keys: tuple[str, ...] = ()) -> Seen:
-        """Verified metadata of *product*, for which *keys* speak, holds this floor, or none."""
-        before, known = self.floor_keys.get(product), self.floors.get(product)
-        if before is not None and keys and before != keys:
+    def with_floor(self, product: str, floor: Version | None, *, speakers: Speakers | None = None) -> Seen:
+        """Verified metadata of *product*, which *speakers* sign, holds this floor, or none."""
+        before, known = self.speakers.get(product), self.floors.get(product)
+        if speakers is not None and speakers.replace(before):
             known = None
         highest = max((one for one in (known, floor) if one is not None), default=None)
         floors = {name: one for name, one in self.floors.items() if name != product}
         floors |= {} if highest is None else {product: highest}
-        return replace(
-            self, floors=floors, floor_keys={**self.floor_keys, product: keys} if keys else self.floor_keys
-        )
+        if speakers is None:
+            return replace(self, floors=floors)
+        return replace(self, floors=floors, speakers={**self.speakers, product: speakers.newest(before)})
 
     def with_skipped(self, version: Version, sha256: str) -> Seen:
         """This release failed here."""
@@ -115,14 +114,14 @@ class Seen:
         if schema > SCHEMA:
             raise NewerSchema("seen-newer", f"seen.json has schema {schema}, this updater knows {SCHEMA}")
         floors = Fields(fields.object_or_none("floors") or {}, "seen")
-        keys = Fields(fields.object_or_none("floor_keys") or {}, "seen")
+        speakers = Fields(fields.object_or_none("speakers") or {}, "seen")
         return cls(
             accepted=_read_accepted(fields.object_or_none("orders") or {}),
             metadata=SeenMetadata.from_dict(fields.object_or_none("metadata") or {}),
             floors={name: Version.parse(floors.text(name, max_chars=64)) for name in sorted(floors.rest())},
-            floor_keys={
-                name: keys.texts(name, max_items=MAX_PRODUCT_KEYS, max_chars=MAX_KEYID_CHARS)
-                for name in sorted(keys.rest())
+            speakers={
+                name: Speakers.from_dict(speakers.object_or_none(name) or {})
+                for name in sorted(speakers.rest())
             },
             skipped=tuple(
                 Skipped.from_dict(item) for item in fields.objects("skipped", max_items=MAX_SKIPPED)
@@ -137,12 +136,12 @@ class Seen:
             for keyid, one in self.accepted.items()
         }
         floors: dict[str, Json] = {product: floor.text for product, floor in self.floors.items()}
-        keys: dict[str, Json] = {product: list(ids) for product, ids in self.floor_keys.items()}
+        speakers: dict[str, Json] = {product: one.to_dict() for product, one in self.speakers.items()}
         known: dict[str, Json] = {
             "orders": orders,
             "metadata": self.metadata.to_dict(),
             "floors": floors,
-            **({"floor_keys": keys} if keys else {}),
+            **({"speakers": speakers} if speakers else {}),
             "skipped": [one.to_dict() for one in self.skipped],
         }
         return write_compact({"schema": SCHEMA, **self.extra, **known})

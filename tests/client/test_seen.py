@@ -13,6 +13,7 @@ from engineshed_client.paths import Paths
 from engineshed_client.seen import Seen, SeenFile
 from engineshed_packages.ids import derived_id
 from engineshed_packages.metadata.seen import Seen as SeenMetadata
+from engineshed_packages.metadata.speakers import Speakers
 from engineshed_packages.orders import Accepted
 from engineshed_packages.protocol import MAX_SKIPPED
 from engineshed_packages.versions import Version
@@ -52,18 +53,33 @@ def test_the_highest_number_over_all_keys_is_polled() -> None:
     assert SEEN.with_order("standby", Accepted(seq=6, id=derived_id("ord", "six"))).seq == 6
 
 
+def speakers(keyid: str, named_by: int) -> Speakers:
+    return Speakers(keyids=(keyid,), named_by=named_by)
+
+
 def test_a_floor_starts_anew_when_other_keys_speak_for_the_product() -> None:
     """Whoever stole the product's key could have raised it above every release to come."""
-    before = Seen().with_floor("sample-engine", TWO, keys=("old",))
-    assert before.with_floor("sample-engine", ONE, keys=("old",)).floors == {"sample-engine": TWO}
-    assert before.with_floor("sample-engine", ONE, keys=("new",)).floors == {"sample-engine": ONE}
-    assert before.with_floor("sample-engine", None, keys=("new",)).floors == {}
-    assert before.with_floor("other", ONE, keys=("new",)).floors["sample-engine"] == TWO
+    old, again, new = speakers("old", 3), speakers("old", 4), speakers("new", 4)
+    before = Seen().with_floor("sample-engine", TWO, speakers=old)
+    assert before.with_floor("sample-engine", ONE, speakers=again).floors == {"sample-engine": TWO}
+    assert before.with_floor("sample-engine", ONE, speakers=new).floors == {"sample-engine": ONE}
+    assert before.with_floor("sample-engine", None, speakers=new).floors == {}
+    assert before.with_floor("other", ONE, speakers=new).floors["sample-engine"] == TWO
+
+
+@pytest.mark.parametrize("number", [2, 3])
+def test_older_metadata_that_names_other_keys_takes_no_floor_back(number: int) -> None:
+    """As somebody replays it who stole the online key."""
+    before = Seen().with_floor("sample-engine", TWO, speakers=speakers("new", 3))
+    after = before.with_floor("sample-engine", ONE, speakers=speakers("old", number))
+    assert after.floors == {"sample-engine": TWO}
+    assert after.speakers["sample-engine"] == speakers("new", 3)
 
 
 def test_a_floor_of_before_keys_were_remembered_is_kept() -> None:
-    seen = Seen().with_floor("sample-engine", TWO).with_floor("sample-engine", ONE, keys=("any",))
-    assert (seen.floors["sample-engine"], seen.floor_keys["sample-engine"]) == (TWO, ("any",))
+    now = speakers("any", 1)
+    seen = Seen().with_floor("sample-engine", TWO).with_floor("sample-engine", ONE, speakers=now)
+    assert (seen.floors["sample-engine"], seen.speakers["sample-engine"]) == (TWO, now)
     assert Seen.from_bytes(seen.to_bytes()) == seen
 
 

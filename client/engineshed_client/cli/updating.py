@@ -137,8 +137,8 @@ def _trust_bundle(frame: Frame, context: Context, path: Path) -> Target | None:
         MetadataCache(context.paths.metadata).keep(verified.view.files)
     product, view = context.settings.product, verified.view
     after = seen.with_metadata(view.seen)
-    keys = view.speakers.get(product, ())
-    context.seen.save(after.with_floor(product, view.floor(product), keys=keys))
+    speakers = view.speakers.get(product)
+    context.seen.save(after.with_floor(product, view.floor(product), speakers=speakers))
     return target
 
 

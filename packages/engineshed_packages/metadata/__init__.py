@@ -28,6 +28,7 @@ from engineshed_packages.errors import MetadataRefused, ProtocolRefused, TargetR
 from engineshed_packages.metadata.cache import MetadataCache, MetadataFile
 from engineshed_packages.metadata.fetcher import REFRESH_DEADLINE_S, SourceFetcher
 from engineshed_packages.metadata.seen import EARLIEST_DATE, MAX_VERSION, Seen
+from engineshed_packages.metadata.speakers import Speakers
 from engineshed_packages.metadata.updater import RoleLife, VerifyingUpdater, refusals
 from engineshed_packages.sources import FolderSource, Source
 from engineshed_packages.target import Target, check_notes_path, consistent_name
@@ -40,6 +41,7 @@ __all__ = [
     "NotesFile",
     "RoleLife",
     "Seen",
+    "Speakers",
     "View",
     "open_view",
     "trusted_view",
@@ -72,7 +74,7 @@ class View:
         trusted_time: max(now, newest date the vendor signed with the keys of today).
         roles: the whole set: root, timestamp, snapshot, targets, delegated ones.
         targets: all packages of all roles. notes: files of notes by path.
-        speakers: by product, the ids of the keys that sign its releases now.
+        speakers: by product, who signs its releases now.
         unusable: why a role or target of the set was left out, by its name.
         files: the verified files in the order they may be published: the timestamp last.
         seen: what to keep for the next time.
@@ -85,7 +87,7 @@ class View:
     roles: tuple[RoleLife, ...]
     targets: tuple[Target, ...]
     notes: Mapping[str, NotesFile]
-    speakers: Mapping[str, tuple[str, ...]]
+    speakers: Mapping[str, Speakers]
     unusable: Mapping[str, str]
     files: tuple[MetadataFile, ...]
     seen: Seen

@@ -23,6 +23,7 @@ from engineshed_packages.errors import MetadataRefused
 from engineshed_packages.metadata.cache import ROOT_HISTORY, MetadataFile, file_name
 from engineshed_packages.metadata.fetcher import SourceFetcher
 from engineshed_packages.metadata.seen import MAX_VERSION
+from engineshed_packages.metadata.speakers import Speakers
 from engineshed_packages.sources import METADATA_FOLDER
 from engineshed_packages.times import format_time
 
@@ -139,8 +140,8 @@ class VerifyingUpdater(Updater):
         except tuf_errors.ExpiredMetadataError:
             return None
 
-    def speakers(self, path: str) -> tuple[str, ...]:
-        """The ids of the keys that may sign the target *path*, sorted."""
+    def speakers(self, path: str) -> Speakers:
+        """Who may sign the target *path*."""
         delegator: Root | Targets = self.root
         role = Targets.type
         while (targets := self._walked.get(role)) is not None and targets.delegations is not None:
@@ -149,7 +150,8 @@ class VerifyingUpdater(Updater):
             if child is None:
                 break
             delegator, role = targets, child
-        return tuple(sorted(delegator.get_delegated_role(role).keyids))
+        keyids = tuple(sorted(delegator.get_delegated_role(role).keyids))
+        return Speakers(keyids=keyids, named_by=delegator.version)
 
     def lives(self) -> tuple[RoleLife, ...]:
         """All roles of the set, expired delegated ones included."""

@@ -95,12 +95,12 @@ class FloorRow(Base):
 
 
 class SpeakerRow(Base):
-    """Which keys sign the releases of a product, by the newest metadata; ``keyids`` is a JSON list."""
+    """Who signs the releases of a product, by the newest metadata: the format's ``Speakers`` as JSON."""
 
     __tablename__ = "speakers"
 
     product: Mapped[str] = mapped_column(String(64), primary_key=True)
-    keyids: Mapped[str] = mapped_column(LongText)
+    speakers: Mapped[str] = mapped_column(LongText)
 
 
 class ReleaseRow(Base):

@@ -16,7 +16,7 @@ from sqlalchemy.orm import Session
 
 from engineshed_packages.errors import PackagesError, VersionUnreadable
 from engineshed_packages.jsontext import read_object
-from engineshed_packages.metadata import Seen
+from engineshed_packages.metadata import Seen, Speakers
 from engineshed_packages.versions import Version
 from engineshed_server.db.guard import locked
 from engineshed_server.db.models import FloorRow, RepositoryRow, SpeakerRow
@@ -81,20 +81,24 @@ def _read_floor(row: FloorRow) -> Version | None:
         return None
 
 
-def list_speakers(session: Session) -> dict[str, tuple[str, ...]]:
-    """The ids of the keys that sign each product's releases, as last written."""
-    return {row.product: tuple(json.loads(row.keyids)) for row in session.scalars(select(SpeakerRow))}
+def list_speakers(session: Session) -> dict[str, Speakers]:
+    """Who signs each product's releases, as last written."""
+    return {row.product: _read_speakers(row) for row in session.scalars(select(SpeakerRow))}
 
 
-def write_speakers(session: Session, product: str, *, keyids: tuple[str, ...]) -> bool:
-    """Remember who signs *product*; true when it was somebody else before."""
-    row, text = locked(session, SpeakerRow, product), json.dumps(keyids)
+def _read_speakers(row: SpeakerRow) -> Speakers:
+    return Speakers.from_dict(json.loads(row.speakers))
+
+
+def write_speakers(session: Session, product: str, *, speakers: Speakers) -> bool:
+    """Remember who signs *product*; true when it was somebody else before, named earlier."""
+    row = locked(session, SpeakerRow, product)
     if row is None:
-        session.add(SpeakerRow(product=product, keyids=text))
+        session.add(SpeakerRow(product=product, speakers=json.dumps(speakers.to_dict())))
         return False
-    replaced = row.keyids != text
-    row.keyids = text
-    return replaced
+    before = _read_speakers(row)
+    row.speakers = json.dumps(speakers.newest(before).to_dict())
+    return speakers.replace(before)
 
 
 def forget_floor(session: Session, product: str) -> None:

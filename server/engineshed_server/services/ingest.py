@@ -177,7 +177,7 @@ def _known(portal: Portal, view: View) -> Mapping[str, Target | NotesFile]:
         packages = releases.list_packages(session)
         notes = releases.list_notes(session)
         speakers = trust.list_speakers(session)
-    replaced = {name for name, keys in view.speakers.items() if speakers.get(name, keys) != keys}
+    replaced = {name for name, now in view.speakers.items() if now.replace(speakers.get(name))}
     known: dict[str, Target | NotesFile] = {one.target.path: one.target for one in packages}
     by_version = {(one.target.product, one.target.version, one.target.platform): one for one in packages}
     for target in view.targets:

@@ -144,13 +144,13 @@ def _publish_rows(
         add_audit(session, action, subject=known.target.path, actor=actor, now=now, details=terms)
         if target is not None and action == "package-published":
             visible.append(target)
-    for product, keyids in sorted(view.speakers.items()):
-        if trust.write_speakers(session, product, keyids=keyids):
+    for product, speakers in sorted(view.speakers.items(), key=lambda one: one[0]):
+        if trust.write_speakers(session, product, speakers=speakers):
             # Whoever stole the earlier key could have raised the floor above every release to come.
             trust.forget_floor(session, product)
             _drop_notes_not_listed(session, product, view=view)
             changes += 1
-            named: Details = {"keys": ", ".join(keyids)}
+            named: Details = {"keys": ", ".join(speakers.keyids)}
             add_audit(session, "product-keys-changed", subject=product, actor=actor, now=now, details=named)
         floor = view.floor(product)
         if floor is not None and trust.raise_floor(session, product, version=floor):

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 from sqlalchemy import update
 
-from engineshed_packages.metadata import Seen
+from engineshed_packages.metadata import Seen, Speakers
 from engineshed_packages.versions import Version
 from engineshed_server.db import trust
 from engineshed_server.db.database import Database
@@ -63,14 +63,15 @@ def test_a_damaged_floor_is_unknown_until_it_is_signed_again(database: Database)
 
 
 def test_who_signs_a_product_is_remembered_and_a_change_is_told_once(database: Database) -> None:
-    with database.write() as session:
-        assert not trust.write_speakers(session, "manager", keyids=("old",))
-    with database.write() as session:
-        assert not trust.write_speakers(session, "manager", keyids=("old",))
-        assert trust.write_speakers(session, "manager", keyids=("new", "other"))
-        assert not trust.write_speakers(session, "manager", keyids=("new", "other"))
+    old, again, new, late = (
+        Speakers(keyids=keyids, named_by=number)
+        for keyids, number in ((("old",), 1), (("old",), 2), (("new", "other"), 3), (("old",), 2))
+    )
+    for one, replaced in ((old, False), (again, False), (new, True), (new, False), (late, False)):
+        with database.write() as session:
+            assert trust.write_speakers(session, "manager", speakers=one) is replaced
     with database.read() as session:
-        assert trust.list_speakers(session) == {"manager": ("new", "other")}
+        assert trust.list_speakers(session) == {"manager": new}
 
 
 def test_a_floor_that_is_forgotten_may_begin_lower(database: Database) -> None:

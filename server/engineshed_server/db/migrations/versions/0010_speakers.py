@@ -21,7 +21,7 @@ def upgrade() -> None:
     op.create_table(
         "speakers",
         sa.Column("product", sa.String(length=64), nullable=False),
-        sa.Column("keyids", types.LongText, nullable=False),
+        sa.Column("speakers", types.LongText, nullable=False),
         sa.PrimaryKeyConstraint("product", name=op.f("pk_speakers")),
         mariadb_charset="utf8mb4",
         mariadb_collate="utf8mb4_nopad_bin",
