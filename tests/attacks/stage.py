@@ -59,6 +59,7 @@ class Engine(EngineHost):
             base,
             product=product,
             root_file=stage.vendor.root_file,
+            settings={"good_ticks": 1},
             environment={"LD_PRELOAD": ""},  # when the updater's clock is wrong, its engine's is not
             updater_environment=environment,
         )
