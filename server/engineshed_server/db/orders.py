@@ -184,6 +184,13 @@ def close_order(
     return changed_rows(session, statement) == 1
 
 
+def supersede_order(session: Session, order: OrderRecord, *, now: datetime) -> bool:
+    """Open becomes superseded, another order taking the place; false when it is not open any more."""
+    return close_order(
+        session, order.order_id, engine_id=order.engine_id, state=SUPERSEDED, answer="superseded", now=now
+    )
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Place:
     """Where an order stands among those of its engine: when it was given, its number, its id."""

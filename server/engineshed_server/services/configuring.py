@@ -88,14 +88,7 @@ def _claim(portal: Portal, poll: Poll, current: Configuration, *, now: datetime)
             return standing
         before = orders.find_open_configure(session, poll.engine)
         if before is not None:
-            orders.close_order(
-                session,
-                before.order_id,
-                engine_id=poll.engine,
-                state=orders.SUPERSEDED,
-                answer="superseded",
-                now=now,
-            )
+            orders.supersede_order(session, before, now=now)
         signing = get_signing(portal, known, engine_id=poll.engine)
         seq = next_seq(poll, stored=orders.highest_seq(session, poll.engine, keyid=signing.keyid))
         order = _order(portal, poll.engine, wanted, seq=seq, now=now)

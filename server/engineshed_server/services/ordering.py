@@ -337,13 +337,6 @@ def _record(order: Order, ask: Ask, package: Candidate | None, *, actor: Actor) 
 
 
 def _supersede(session: Session, before: OrderRecord, *, by: str, actor: Actor, now: datetime) -> None:
-    orders.close_order(
-        session,
-        before.order_id,
-        engine_id=before.engine_id,
-        state=orders.SUPERSEDED,
-        answer="superseded",
-        now=now,
-    )
+    orders.supersede_order(session, before, now=now)
     details: Details = {"engine": before.engine_id, "do": before.do, "by": by}
     add_audit(session, "order-superseded", subject=before.order_id, actor=actor, now=now, details=details)

@@ -120,14 +120,7 @@ def _claim_new(portal: Portal, poll: Poll, *, target: Target, now: datetime) -> 
             return standing
         before = orders.find_open_order(session, poll.engine)
         if before is not None:
-            orders.close_order(
-                session,
-                before.order_id,
-                engine_id=poll.engine,
-                state=orders.SUPERSEDED,
-                answer="superseded",
-                now=now,
-            )
+            orders.supersede_order(session, before, now=now)
         signing = get_signing(portal, known, engine_id=poll.engine)
         seq = next_seq(poll, stored=orders.highest_seq(session, poll.engine, keyid=signing.keyid))
         order = _order(portal, poll.engine, target=target, seq=seq, now=now)
