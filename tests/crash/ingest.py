@@ -93,9 +93,8 @@ class Trial:
         worker = self._start()
         with killed_at(worker, point, self._log):
             heard = way(self)
-            was_killed = not is_alive(worker)
+        verdict = Verdict(point, was_killed=not is_alive(worker))
         self._kill_server()
-        verdict = Verdict(point, was_killed)
         verdict.wrong += self._judge("as it was left")
         self._start()
         if heard.is_received:

@@ -63,6 +63,16 @@ def _strace(pid: int, words: Sequence[str], log: Path) -> subprocess.Popen[bytes
     return tracer
 
 
+def _end(tracer: subprocess.Popen[bytes]) -> None:
+    tracer.terminate()
+    try:
+        tracer.wait(5)
+    except subprocess.TimeoutExpired:
+        # It may wait for ever for a thread of a process that is dying already; freed of it, that one dies.
+        tracer.kill()
+        tracer.wait()
+
+
 def _is_traced(pid: int) -> bool:
     tasks = Path(f"/proc/{pid}/task").iterdir()
     return all("\nTracerPid:\t0\n" not in (task / "status").read_text() for task in tasks)
@@ -75,8 +85,7 @@ def dry_run(pid: int, log: Path) -> Iterator[None]:
     try:
         yield
     finally:
-        tracer.terminate()
-        tracer.wait(20)
+        _end(tracer)
 
 
 @contextmanager
@@ -87,8 +96,7 @@ def killed_at(pid: int, point: Point, log: Path) -> Iterator[None]:
     try:
         yield
     finally:
-        tracer.terminate()
-        tracer.wait(20)
+        _end(tracer)
 
 
 def read_calls(log: Path) -> list[Seen]:

@@ -43,7 +43,7 @@ def main_pid(site: Site) -> str:
 
 
 def test_the_installed_updater_has_installed_the_engine_and_runs_as_its_user(site: Site) -> None:
-    assert site.engine_version() == "1.0.0"
+    wait_until(lambda: site.engine_version() == "1.0.0", "the engine answers")
     shown = json.loads(site.client("service", "show", "--engine-unit", ENGINE_UNIT, "--json"))
     assert [(one["file"], one["enabled"], one["active"]) for one in shown["units"]] == [
         ("current", "enabled", "active"),

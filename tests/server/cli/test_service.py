@@ -1,17 +1,27 @@
 """`service`: the portal's unit with the values in force, installed into another system's root folder."""
 
 import shutil
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from engineshed_packages import exits
+from engineshed_packages.units import places
 from tests.conftest import require
 from tests.server.cli.conftest import Command, Said
 
 UNIT = "engineshed-portal.service"
 Service = Callable[..., Said]
+
+
+@pytest.fixture(autouse=True)
+def this_tree_may_lie_anywhere(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No unit is made of programs below /tmp; that this tree itself may lie there shall not matter here."""
+    programs = Path(sys.executable).parent
+    kept = tuple(folder for folder in places._TEMPORARY if not programs.is_relative_to(folder))
+    monkeypatch.setattr(places, "_TEMPORARY", kept)
 
 
 def configure(tmp_path: Path, text: str) -> None:
@@ -87,7 +97,7 @@ def test_the_service_may_what_its_settings_need_and_no_more(
 @pytest.mark.parametrize(
     "toml",
     [
-        '[portal]\ndata_dir = "/tmp/portal"\n',
+        '[portal]\ndata_dir = "/dev/shm/portal"\n',
         '[portal]\ndata_dir = "/srv/x"\n[database]\nurl = "sqlite:///relative.db"\n',
     ],
 )
