@@ -18,7 +18,7 @@ from engineshed_client import machine
 from engineshed_client.agent.adopting import adopt_pending
 from engineshed_client.agent.carrying_out import VERBS, attempt_of, carry_out, finish
 from engineshed_client.agent.configuring import confirm_portals
-from engineshed_client.agent.gate import check_times
+from engineshed_client.agent.gate import CALLED_OFF, check_times
 from engineshed_client.agent.installed import InstalledEngine
 from engineshed_client.agent.judging import (
     Offer,
@@ -169,12 +169,13 @@ class Cycle:
             event = Event.UNFETCHED if found.state is State.DOWNLOADING else Event.WAITING
             return Done(event=event, code="waiting", message=f"the attempt waits in {found.state}")
         self._waiting = None
+        ended = self._ended(journal.attempt, found)
         if found is Outcome.OK:
             self._rests.went_well(name)
-        else:
+        elif ended.code not in CALLED_OFF:
             self._rests.failed(name, time.monotonic())
         self._send_now()
-        return self._ended(journal.attempt, found)
+        return ended
 
     def _ended(self, attempt: str, outcome: Outcome) -> Done:
         """The attempt's END line tells code and message."""

@@ -2,7 +2,8 @@
 
 Whatever happened since the order was accepted still counts: a cancel, a hold, an emergency stop, a
 release that the vendor withdrew, another order. The engine goes on only when it is handed the same order
-again. A portal that cannot be reached stops nothing when the order says ``offline_start``.
+again. A portal that cannot be reached stops nothing when the order says ``offline_start``. An attempt that
+waits for its window asks at every cycle: its host stays in sight, and it ends as soon as it is called off.
 """
 
 from __future__ import annotations
@@ -23,6 +24,8 @@ from engineshed_packages.protocol import PollAnswer
 from engineshed_packages.times import format_time
 
 GO = Clearance(word=Word.GO)
+CANCELLED, SUPERSEDED = "cancelled", "superseded"
+CALLED_OFF = frozenset({CANCELLED, SUPERSEDED})  # by another signed order: nothing failed
 
 
 def check_times(order: Order, now: datetime) -> Clearance:
@@ -59,19 +62,20 @@ class OrderGate:
         """
         order = verify_order(journal.order or {}, self._keys).order
         dates = [date for date in (now, self._seen.load().metadata.newest_date) if date is not None]
-        clearance = check_times(order, max(dates))
-        if clearance.word is not Word.GO:
-            return clearance
+        by_times = check_times(order, max(dates))
+        if by_times.word is Word.CANCEL:
+            return by_times
         try:
+            # Also when the window is closed: who waits for days is seen, and can be called off.
             answer = self._poller.poll(journal.state, journal.attempt)
         except PortalUnavailable:
-            if order.offline_start:
-                return GO
+            if order.offline_start or by_times.word is Word.WAIT:
+                return by_times
             raise
         clearance = self._check_answer(answer, order)
-        if clearance.word is not Word.GO:
-            return clearance
-        return self._check_vendor(answer, order)
+        if clearance.word is Word.GO:
+            clearance = self._check_vendor(answer, order)
+        return by_times if clearance.word is Word.GO else clearance
 
     def _check_answer(self, answer: PollAnswer, order: Order) -> Clearance:
         if answer.order is None:
@@ -85,8 +89,8 @@ class OrderGate:
             return GO
         if current.do == CANCEL:
             reason = current.message or "no reason given"
-            return _cancel("cancelled", f"order {current.id} cancels it: {reason}")
-        return _cancel("superseded", f"the portal sends order {current.id} in place of {order.id}")
+            return _cancel(CANCELLED, f"order {current.id} cancels it: {reason}")
+        return _cancel(SUPERSEDED, f"the portal sends order {current.id} in place of {order.id}")
 
     def _check_vendor(self, answer: PollAnswer, order: Order) -> Clearance:
         """When the vendor has signed something newer since: is the release still offered?"""

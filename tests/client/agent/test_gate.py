@@ -151,6 +151,31 @@ def test_without_the_portal_an_order_for_offline_start_goes_on(joined: JoinedBas
     assert asked.ask().word is Word.GO
 
 
+CLOSED = {"window": Window(opens=now() + HOUR, closes=now() + 2 * HOUR)}
+
+
+def test_who_waits_for_the_window_polls_and_waits_on(joined: JoinedBase, target: Target) -> None:
+    asked = Asked(joined, target, **CLOSED)
+    joined.portal.answer_polls(joined.portal.offer(joined.portal.sign(asked.order)))
+    clearance = asked.ask()
+    assert (clearance.word, clearance.code) == (Word.WAIT, "window-closed")
+    assert joined.portal.polls()[-1].attempt == asked.journal.attempt
+
+
+def test_who_waits_for_the_window_is_called_off_before_it_opens(joined: JoinedBase, target: Target) -> None:
+    clearance = Asked(joined, target, **CLOSED).ask()
+    assert (clearance.word, clearance.code) == (Word.CANCEL, "taken-back")
+
+
+@pytest.mark.parametrize("offline_start", [False, True])
+def test_without_the_portal_a_closed_window_stays_closed(
+    joined: JoinedBase, target: Target, offline_start: bool
+) -> None:
+    asked = Asked(joined, target, offline_start=offline_start, **CLOSED)
+    joined.portal.server.at("/api/v1/poll", answers.status(503))
+    assert asked.ask().word is Word.WAIT
+
+
 def test_a_revoked_engine_does_not_pass(joined: JoinedBase, target: Target) -> None:
     asked = Asked(joined, target, offline_start=True)
     joined.portal.server.at("/api/v1/poll", answers.json(b'{"code": "engine-revoked"}', 401))

@@ -165,6 +165,29 @@ def test_a_cancel_before_the_stop_aborts_without_downtime_and_is_answered(
     ]
 
 
+def test_an_install_that_waits_for_its_window_is_cancelled_at_the_next_poll(
+    joined: JoinedBase, newer: Target
+) -> None:
+    install(joined, newer, window=Window(opens=now() + HOUR, closes=now() + 2 * HOUR))
+    cycle = joined.cycle()
+    assert cycle.run().event is Event.WAITING
+    order(joined, newer, "cancel")
+    done = cycle.run()
+    assert (done.outcome, done.code, joined.version) == (Outcome.ABORTED, "cancelled", "1.0.0")
+
+
+def test_what_was_called_off_does_not_rest_when_it_is_ordered_again(
+    joined: JoinedBase, newer: Target
+) -> None:
+    install(joined, newer, window=Window(opens=now() + HOUR, closes=now() + 2 * HOUR))
+    cycle = joined.cycle()
+    assert cycle.run().event is Event.WAITING
+    order(joined, newer, "restart")
+    assert cycle.run().code == "superseded"
+    install(joined, newer)
+    assert (cycle.run().outcome, joined.version) == (Outcome.OK, "1.1.0")
+
+
 def test_a_download_that_does_not_get_on_is_cancelled_too(joined: JoinedBase, newer: Target) -> None:
     joined.portal.server.at(joined.portal.package_at(newer), answers.status(500))
     install(joined, newer)
