@@ -115,11 +115,19 @@ def _print_history(detail: EngineDetail) -> None:
     if detail.attempts:
         print_data("")
         attempts = [
-            (one.attempt, one.outcome, one.from_version, one.to_version, one.code, format_time(one.ended))
+            (
+                one.attempt,
+                one.kind,
+                one.outcome,
+                one.from_version,
+                one.to_version,
+                one.code,
+                format_time(one.ended),
+            )
             for one in detail.attempts
         ]
         notes = [_why(one) for one in detail.attempts]
-        print_table(("attempt", "outcome", "from", "to", "code", "ended"), attempts, notes=notes)
+        print_table(("attempt", "kind", "outcome", "from", "to", "code", "ended"), attempts, notes=notes)
 
 
 def _why(one: AttemptLine) -> list[str]:

@@ -62,6 +62,7 @@ class AttemptLine:
     """One final report; ``started`` and ``ended`` by the engine's clock, ``received`` by ours."""
 
     attempt: str
+    kind: str
     order: str | None
     outcome: str
     code: str
@@ -270,6 +271,7 @@ def _line(engine: engines.EngineRecord) -> EngineLine:
 def _attempt(report: reports.ReportRecord) -> AttemptLine:
     return AttemptLine(
         attempt=report.attempt,
+        kind=report.kind,
         order=report.order_id,
         outcome=report.outcome,
         code=report.code,

@@ -64,6 +64,7 @@ class AttemptSchema(AnswerSchema):
     """One final report."""
 
     attempt = fields.String()
+    kind = fields.String(metadata={"description": "as in the report: update, rollback, restart, refusal, …"})
     order = fields.String(allow_none=True)
     outcome = fields.String()
     code = fields.String()
