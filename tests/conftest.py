@@ -13,8 +13,8 @@ import pytest
 # xdist carries no type information, hence what is made of its class is unchecked as well.
 from xdist.scheduler import LoadScopeScheduling  # type: ignore[import-untyped]
 
-# Folders whose tests share what is dear to make: one worker has them all.
-SHARED = ("tests/systemd/",)
+# Folders and files whose tests share what is dear to make: one worker has them all.
+SHARED = ("tests/systemd/", "tests/e2e/test_orders.py", "tests/e2e/test_portal_changes.py")
 
 
 class _Schedule(LoadScopeScheduling):  # type: ignore[misc]  # its base is unchecked, see above

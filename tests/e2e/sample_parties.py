@@ -53,6 +53,14 @@ def _surroundings() -> dict[str, str]:
     return {name: value for name, value in os.environ.items() if not name.startswith("ENGINESHED_")}
 
 
+def keep_port() -> socket.socket:
+    """A socket with a port of its own, bound but not listening: nobody else is given that port meanwhile."""
+    keeper = socket.socket()
+    keeper.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    keeper.bind(("127.0.0.1", 0))
+    return keeper
+
+
 class SampleVendor:
     """Support: the sample engine under several product names."""
 
@@ -103,13 +111,14 @@ class PortalProcess:
         owner_url: str | None = None,
         settings: str = "",
     ) -> None:
-        self._listener = socket.create_server(("127.0.0.1", 0))
-        self.port = self._listener.getsockname()[1]
+        self._port_keeper = keep_port()
+        self.port = self._port_keeper.getsockname()[1]
         self.url = f"http://127.0.0.1:{self.port}"
+        self.data = folder / "portal"
         self.log = folder / "portal.log"
         self._config = folder / "portal.toml"
         self._config.write_text(
-            f'[portal]\npublic_url = "{self.url}"\ndata_dir = "{folder / "portal"}"\n'
+            f'[portal]\npublic_url = "{self.url}"\ndata_dir = "{self.data}"\n'
             f"[web]\nworkers = {workers}\n[engines]\npoll_s = 1\n{settings}"
         )
         self._environment = _surroundings()
@@ -120,8 +129,24 @@ class PortalProcess:
             self._environment["ENGINESHED_DATABASE_URL"] = database_url
 
     def __enter__(self) -> Self:
-        fd = self._listener.fileno()
-        with self.log.open("ab") as log:
+        self._start()
+        self._token = self.run("token", "create", "--scope", "admin").strip()
+        self.lasting_line = self.line("--uses", "1000")
+        self._wait_until_ready()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+        self._port_keeper.close()
+
+    def start(self) -> None:
+        """Start it again, at the address it had."""
+        self._start()
+        self._wait_until_ready()
+
+    def _start(self) -> None:
+        with socket.create_server(("127.0.0.1", self.port)) as listener, self.log.open("ab") as log:
+            fd = listener.fileno()
             self._process = subprocess.Popen(
                 [_command("engineshed-server"), "run", "--config", str(self._config), "--fd", str(fd)],
                 stdin=subprocess.DEVNULL,
@@ -130,14 +155,14 @@ class PortalProcess:
                 pass_fds=[fd],
                 env=self._environment,
             )
-        self._listener.close()
-        self._token = self.run("token", "create", "--scope", "admin").strip()
-        self.lasting_line = self.line("--uses", "1000")
-        wait_until(lambda: page(f"{self.url}/readyz") is not None)
-        return self
 
-    def __exit__(self, *_: object) -> None:
-        self._process.send_signal(signal.SIGTERM)
+    def _wait_until_ready(self) -> None:
+        wait_until(lambda: page(f"{self.url}/readyz") is not None)
+
+    def stop(self) -> None:
+        """End it; nobody answers at its address until it is started again."""
+        if self._process.poll() is None:
+            self._process.send_signal(signal.SIGTERM)
         self._process.wait(COMMAND_S)
 
     @property
@@ -147,12 +172,37 @@ class PortalProcess:
 
     def run(self, *words: str) -> str:
         """Run a command of the server; its stdout."""
-        command = [_command("engineshed-server"), *words, "--config", str(self._config)]
-        done = subprocess.run(
-            command, capture_output=True, text=True, timeout=COMMAND_S, env=self._environment
-        )
+        done = self.try_to(*words)
         assert done.returncode == 0, done.stderr
         return done.stdout
+
+    def try_to(self, *words: str) -> subprocess.CompletedProcess[str]:
+        """Run a command of the server to its end, however it ends."""
+        command = [_command("engineshed-server"), *words, "--config", str(self._config)]
+        return subprocess.run(
+            command, capture_output=True, text=True, timeout=COMMAND_S, env=self._environment
+        )
+
+    def read(self, *words: str) -> dict[str, Any]:
+        """Run a command of the server that prints JSON; its values, of any shape."""
+        values: dict[str, Any] = json.loads(self.run(*words))
+        return values
+
+    def ask(self, method: str, path: str, values: Mapping[str, object]) -> dict[str, Any]:
+        """Send *values* to the API as an administrator; the JSON it answers, of any shape."""
+        request = urllib.request.Request(
+            f"{self.url}/api/v1{path}",
+            method=method,
+            data=json.dumps(values).encode(),
+            headers={
+                "Authorization": f"Bearer {self._token}",
+                "Content-Type": "application/json",
+                "If-Match": "*",
+            },
+        )
+        with urllib.request.urlopen(request, timeout=COMMAND_S) as answer:
+            told: dict[str, Any] = json.loads(answer.read(MAX_JSON_BYTES))
+        return told
 
     def upload(self, bundle: Path) -> dict[str, Any]:
         """Put *bundle* on the portal; what it answers."""
@@ -173,10 +223,14 @@ class PortalProcess:
 
     def engine(self, engine: str) -> dict[str, Any]:
         """What the portal shows of *engine*: JSON, of any shape."""
+        return self.look(f"/engines/{engine}")
+
+    def look(self, path: str) -> dict[str, Any]:
+        """What the API shows an administrator at *path*: JSON, of any shape."""
         with (
             HttpClient() as client,
             client.stream(
-                "GET", f"{self.url}/api/v1/engines/{engine}", token=self._token, max_bytes=MAX_JSON_BYTES
+                "GET", f"{self.url}/api/v1{path}", token=self._token, max_bytes=MAX_JSON_BYTES
             ) as answer,
         ):
             shown: dict[str, Any] = json.loads(b"".join(answer.chunks))
@@ -201,9 +255,7 @@ class EngineHost:
         self._root_file = root_file
         self.environment = {**_surroundings(), **(updater_environment or {})}
         self._updaters: list[subprocess.Popen[bytes]] = []
-        self._port_keeper = socket.socket()
-        self._port_keeper.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        self._port_keeper.bind(("127.0.0.1", 0))  # bound but not listening: nobody else is given it
+        self._port_keeper = keep_port()
         self.url = f"http://127.0.0.1:{self._port_keeper.getsockname()[1]}"
         env = {
             "SAMPLE_ENGINE_PORT": self.url.rpartition(":")[2],
@@ -281,6 +333,20 @@ class EngineHost:
     def process(self) -> str:
         """Identity of the engine's process as it stands on disk."""
         return (self.base / "update" / "work" / "service.json").read_text()
+
+    @property
+    def pid(self) -> int | None:
+        """Of the engine's process as it stands on disk; None when it is not meant to run."""
+        if not (self.base / "update" / "work" / "service.json").exists():
+            return None
+        return int(json.loads(self.process)["identity"].partition(":")[0])
+
+    @property
+    def heard(self) -> str:
+        """What its portal said last, as ``status`` tells it: code and text."""
+        path = self.base / "update" / "work" / "heard.json"
+        values = json.loads(path.read_text()) if path.exists() else {"code": "", "text": ""}
+        return f"{values['code']}: {values['text']}"
 
     @property
     def updater(self) -> subprocess.Popen[bytes]:
