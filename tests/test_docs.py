@@ -57,10 +57,10 @@ def test_every_code_by_which_an_order_is_refused_is_documented() -> None:
 
 
 def told_in_documents() -> set[str]:
-    """``<status> <code>`` of every table of errors in both documents: a status counts until the next."""
+    """``<status> <code>`` of every table of errors in the documents: a status counts until the next."""
     told: set[str] = set()
-    both = text_of("docs/protocol.md") + text_of("docs/api.md")
-    for row in re.findall(r"^\| (\d{3} `.*?) \|", both, re.MULTILINE):
+    all_of_them = "".join(map(text_of, ("docs/protocol.md", "docs/api.md", "docs/pages.md")))
+    for row in re.findall(r"^\| (\d{3} `.*?) \|", all_of_them, re.MULTILINE):
         status = ""
         for number, code in re.findall(r"(\d{3})|`([a-z0-9-]+)`", row):
             status = number or status

@@ -15,7 +15,7 @@ from typing import Literal
 
 from engineshed_packages.errors import ProtocolRefused
 
-Kind = Literal["eng", "att", "ord", "ptl", "tok", "req", "upl"]
+Kind = Literal["eng", "att", "ord", "ptl", "tok", "req", "upl", "ses"]
 
 _BODY = re.compile(r"[a-z2-7]{20}", re.ASCII)
 _RANDOM_BYTES = 13  # 104 bits, of which 20 base32 characters keep 100

@@ -1,4 +1,4 @@
-"""The web application: routes, request ids, one log line a request, every error a problem.
+"""The web application: routes, pages, request ids, one log line a request, every error a problem.
 
 ``create_app(portal)`` makes it; nothing is kept in a global and nothing happens at import, so that two
 portals can live in one process, as they do in the tests.
@@ -19,6 +19,8 @@ from engineshed_server.api.context import attach_portal, client_address, problem
 from engineshed_server.api.poll_lane import PollLane
 from engineshed_server.api.request_ids import HEADER, begin_request, end_request, request_id
 from engineshed_server.services.portal import Portal
+from engineshed_server.web import problem_pages
+from engineshed_server.web.site import add_pages
 
 logger = logging.getLogger(__name__)
 
@@ -37,6 +39,7 @@ def create_app(portal: Portal) -> Flask:
     for routes in (health.routes, repository.routes):
         app.register_blueprint(routes)
     openapi.register_documented(app, (engines.routes, *operators.ROUTES))
+    add_pages(app, portal)
     app.before_request(_begin)
     app.after_request(_finish)
     app.teardown_request(_end)
@@ -77,7 +80,9 @@ def _end(err: BaseException | None) -> None:
 def _answer_error(err: Exception) -> Response:
     problem = _problem_of(err)
     g.problem = problem.code
-    return problem_answer(problem)
+    if problem_pages.is_for_people(request):
+        return problem_pages.show_problem(problem, request)
+    return problem_pages.tell_problem(problem) if g.get("tells_json", False) else problem_answer(problem)
 
 
 def _problem_of(err: Exception) -> problems.Problem:

@@ -63,6 +63,7 @@ STATUS_BY_CODE: Mapping[str, int] = MappingProxyType(
         "encoding-not-supported": HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
         "idempotency-key-busy": HTTPStatus.CONFLICT,
         "idempotency-key-unreadable": HTTPStatus.BAD_REQUEST,
+        "form-stale": HTTPStatus.BAD_REQUEST,
         "if-match-missing": HTTPStatus.PRECONDITION_REQUIRED,
         "json-too-large": HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
         "length-required": HTTPStatus.LENGTH_REQUIRED,

@@ -25,6 +25,7 @@ from engineshed_server.services.background import Background
 from engineshed_server.services.ingest import recover
 from engineshed_server.services.portal import REPOSITORY, Identity, Portal
 from engineshed_server.services.presence import Presence
+from engineshed_server.services.secret_texts import derived_key
 from engineshed_server.services.snapshot import SnapshotHolder
 from engineshed_server.services.token_use import TokenUse
 from engineshed_server.services.uploads.sweeping import sweep
@@ -81,6 +82,7 @@ def open_keyless_portal(settings: Settings) -> Portal:
     except BaseException:
         database.close()
         raise
+    access_key = _secret(folders.access_key)
     snapshot = SnapshotHolder(database, repository=REPOSITORY)
     snapshot.refresh()
     return Portal(
@@ -91,11 +93,12 @@ def open_keyless_portal(settings: Settings) -> Portal:
         blobs=LocalBlobs(folders.blobs),
         incoming=Incoming(folders.incoming),
         metadata=PublishedMetadata(folders.metadata),
-        access=AccessTokens(_secret(folders.access_key), issuer=identity.portal_id),
+        access=AccessTokens(access_key, issuer=identity.portal_id),
         snapshot=snapshot,
         keys=OrderKeyFiles(folders),
         presence=Presence(),
         token_use=TokenUse(),
+        page_key=derived_key(access_key, "pages"),
     )
 
 

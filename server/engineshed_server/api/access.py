@@ -1,7 +1,8 @@
 """Who may call a route: declared once, checked, documented, and walked by a test.
 
 Every route of the application declares its ``Access``; one without fails the tests. Operators carry API
-tokens with a scope, engines carry access tokens. Neither is ever accepted for the other.
+tokens with a scope, engines carry access tokens, people's browsers a cookie. None is ever accepted for
+another.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TypeVar
 
+from engineshed_server.domain.roles import Role
 from engineshed_server.services.api_tokens import RELEASE_READERS, Scope
 
 _DECLARED = "_engineshed_access"
@@ -25,14 +27,21 @@ class Asker(StrEnum):
     ENGINE = "engine"
     OPERATOR = "operator"
     ENGINE_OR_OPERATOR = "engine or operator"
+    PERSON = "person"
 
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """Whose token a route takes; ``scopes`` says which of an operator's do, and is empty for others."""
+    """Whose token a route takes.
+
+    Attributes:
+        scopes: which of an operator's tokens do; empty for others.
+        role: what a person must at least be; None for others.
+    """
 
     asker: Asker
     scopes: frozenset[Scope] = frozenset()
+    role: Role | None = None
 
 
 EVERYBODY = Access(Asker.ANYBODY)
@@ -43,6 +52,11 @@ PACKAGE_READERS = Access(Asker.ENGINE_OR_OPERATOR, RELEASE_READERS)
 def operators(scopes: frozenset[Scope]) -> Access:
     """Operators whose token has one of *scopes*."""
     return Access(Asker.OPERATOR, scopes)
+
+
+def people(role: Role) -> Access:
+    """People who are logged in and may at least what *role* may."""
+    return Access(Asker.PERSON, role=role)
 
 
 def declare(access: Access) -> Callable[[View], View]:

@@ -56,10 +56,32 @@ def read_json_body(request: Request, *, max_bytes: int) -> bytes:
     length = content_length(request)
     if length > max_bytes:
         raise TooLarge("json-too-large", f"the body has {length} bytes, at most {max_bytes} are read")
+    return _read_whole(request, length)
+
+
+def read_form_body(request: Request, *, max_bytes: int) -> bytes:
+    """The body of a form as browsers send it, unread, at most *max_bytes*; empty when there is none.
+
+    Raises:
+        Refused: codes ``media-type-not-supported``, ``encoding-not-supported``, ``length-required``,
+            ``body-truncated``, ``body-slow``; TooLarge: code ``form-too-large``.
+    """
+    if request.mimetype not in ("", "application/x-www-form-urlencoded"):
+        message = f"found Content-Type {request.mimetype[:60]!r}, expected application/x-www-form-urlencoded"
+        raise Refused("media-type-not-supported", message)
+    if request.environ.get("CONTENT_LENGTH", "") == "" and "Transfer-Encoding" not in request.headers:
+        return b""
+    length = content_length(request)
+    if length > max_bytes:
+        raise TooLarge("form-too-large", f"the form has {length} bytes, at most {max_bytes} are read")
+    return _read_whole(request, length)
+
+
+def _read_whole(request: Request, length_bytes: int) -> bytes:
     with _patience(request):
-        data = _input(request).read(length)
-    if len(data) != length:
-        raise _truncated(len(data), length)
+        data = _input(request).read(length_bytes)
+    if len(data) != length_bytes:
+        raise _truncated(len(data), length_bytes)
     request.environ[BODY_READ] = True
     return data
 

@@ -50,6 +50,7 @@ COMMANDS: Mapping[str, str] = {
     "service": "service:service",
     "token": "tokens:token",
     "upload": "upload:upload",
+    "user": "users:user",
     "web": "web:web",
 }
 

@@ -41,6 +41,7 @@ def _values(settings: Settings, made: Initialised) -> dict[str, Json]:
         "data_dir": str(settings.data_dir),
         "order_key": made.order_key_fingerprint,
         "standby_key": str(made.standby_key),
+        "owner_link": made.owner_link.address,
     }
 
 
@@ -52,9 +53,11 @@ def _what_next(settings: Settings, made: Initialised) -> list[str]:
         "What to do next:",
         f"  1. Take {made.standby_key} away and keep it offline: it replaces a lost order key.",
         "  2. engineshed-server run                             serve (deploy/ has a systemd unit)",
-        "  3. engineshed-server token create --scope admin      a token to upload bundles with",
-        "  4. engineshed-server upload BUNDLE                   publish what support sent you",
-        "  5. engineshed-server enrol-token create              the line to paste on an engine's host",
+        "  3. Open this once, within a day, to become the portal's owner and log in:",
+        f"     {made.owner_link.address}",
+        "  4. engineshed-server token create --scope admin      a token to upload bundles with",
+        "  5. engineshed-server upload BUNDLE                   publish what support sent you",
+        "  6. engineshed-server enrol-token create              the line to paste on an engine's host",
     ]
     if find_config(None) is None:
         lines += [

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import Any, TypeVar
 
-from sqlalchemy import CursorResult, Update, event, inspect
+from sqlalchemy import CursorResult, Delete, Update, event, inspect
 from sqlalchemy.orm import Session
 
 Row = TypeVar("Row")
@@ -22,13 +22,13 @@ class WritingSession(Session):
     """The session of a writing transaction."""
 
 
-def changed_rows(session: Session, statement: Update) -> int:
+def changed_rows(session: Session, statement: Update | Delete) -> int:
     """Carry out *statement* and return how many rows its WHERE found.
 
     0 means that somebody else changed the state first, or that the row is not there.
     """
     result = session.execute(statement.execution_options(synchronize_session=False))
-    assert isinstance(result, CursorResult)  # what an UPDATE gives; the signature says only Result
+    assert isinstance(result, CursorResult)  # what both give; the signature says only Result
     return int(result.rowcount)
 
 

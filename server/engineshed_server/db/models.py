@@ -11,7 +11,15 @@ from datetime import datetime
 from sqlalchemy import ForeignKey, Index, MetaData, String, UniqueConstraint
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
-from engineshed_server.db.types import ADDRESS_CHARS, HASH_CHARS, ID_CHARS, BigId, LongText, UtcDateTime
+from engineshed_server.db.types import (
+    ADDRESS_CHARS,
+    HASH_CHARS,
+    ID_CHARS,
+    NAME_CHARS,
+    BigId,
+    LongText,
+    UtcDateTime,
+)
 
 NAMING = {
     "ix": "ix_%(table_name)s_%(column_0_N_name)s",
@@ -247,19 +255,65 @@ class ApiTokenRow(Base):
     revoked: Mapped[datetime | None] = mapped_column(UtcDateTime)
 
 
+class UserRow(Base):
+    """A person who may log in; ``name`` never changes, and nobody is ever deleted: the audit speaks of him.
+
+    ``password_hash`` is argon2's own text. ``role`` is one of ``domain.roles``.
+    """
+
+    __tablename__ = "users"
+
+    name: Mapped[str] = mapped_column(String(NAME_CHARS), primary_key=True)
+    password_hash: Mapped[str] = mapped_column(String(200))
+    role: Mapped[str] = mapped_column(String(16))
+    created: Mapped[datetime] = mapped_column(UtcDateTime)
+    password_set: Mapped[datetime] = mapped_column(UtcDateTime)
+    disabled: Mapped[datetime | None] = mapped_column(UtcDateTime)
+
+
+class SessionRow(Base):
+    """A browser in which somebody is logged in; only the hash of what its cookie holds is here.
+
+    It ends at ``expires``, or when nobody was ``seen`` for too long; a row that is gone has ended.
+    """
+
+    __tablename__ = "sessions"
+
+    id: Mapped[str] = mapped_column(String(ID_CHARS), primary_key=True)
+    token_hash: Mapped[str] = mapped_column(String(HASH_CHARS), unique=True)
+    user_name: Mapped[str] = mapped_column(ForeignKey("users.name"), index=True)
+    created: Mapped[datetime] = mapped_column(UtcDateTime)
+    seen: Mapped[datetime] = mapped_column(UtcDateTime, index=True)
+    expires: Mapped[datetime] = mapped_column(UtcDateTime, index=True)
+    address: Mapped[str | None] = mapped_column(String(ADDRESS_CHARS))
+    user_agent: Mapped[str] = mapped_column(String(300))
+
+
+class OwnerLinkRow(Base):
+    """A link that makes an owner, once; only the hash of its secret is here. What was used is gone."""
+
+    __tablename__ = "owner_links"
+
+    token_hash: Mapped[str] = mapped_column(String(HASH_CHARS), primary_key=True)
+    created: Mapped[datetime] = mapped_column(UtcDateTime)
+    expires: Mapped[datetime] = mapped_column(UtcDateTime)
+
+
 class UploadRow(Base):
     """A bundle that arrives in pieces; its bytes are a file of that id.
 
     ``offset_bytes`` is what counts: so many bytes are durable and right, whatever else lies in the file.
-    ``token_id`` owns it. ``state`` is one of ``domain.uploads``; ``tries`` counts the times a process began
-    to take it in, not before ``not_before``. ``outcome`` is JSON, NULL before there is one.
+    ``token_id`` or ``user_name`` owns it; the other is NULL. ``state`` is one of ``domain.uploads``;
+    ``tries`` counts the times a process began to take it in, not before ``not_before``. ``outcome`` is JSON,
+    NULL before there is one.
     """
 
     __tablename__ = "uploads"
     __table_args__ = (Index(None, "state", "not_before"), Index(None, "expires"), MARIADB)
 
     id: Mapped[str] = mapped_column(String(ID_CHARS), primary_key=True)
-    token_id: Mapped[str] = mapped_column(ForeignKey("api_tokens.id"))
+    token_id: Mapped[str | None] = mapped_column(ForeignKey("api_tokens.id"))
+    user_name: Mapped[str | None] = mapped_column(ForeignKey("users.name"))
     address: Mapped[str | None] = mapped_column(String(64))
     name: Mapped[str] = mapped_column(String(200))
     sent_metadata: Mapped[str] = mapped_column(String(1024))

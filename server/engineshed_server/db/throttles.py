@@ -8,7 +8,7 @@ from datetime import datetime
 from sqlalchemy import delete
 from sqlalchemy.orm import Session
 
-from engineshed_server.db.guard import held, locked
+from engineshed_server.db.guard import changed_rows, held, locked
 from engineshed_server.db.models import ThrottleRow
 
 
@@ -56,3 +56,8 @@ def forget_throttles(session: Session, *, before: datetime) -> None:
         delete(ThrottleRow).where(ThrottleRow.failed < before),
         execution_options={"synchronize_session": False},
     )
+
+
+def forget_throttle(session: Session, source: str) -> None:
+    """Forget one source: it has shown that it knows."""
+    changed_rows(session, delete(ThrottleRow).where(ThrottleRow.source == source))

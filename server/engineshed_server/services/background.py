@@ -17,6 +17,7 @@ from functools import partial
 from engineshed_server.errors import ServerError
 from engineshed_server.services.approval import reject_forgotten
 from engineshed_server.services.guesses import forget_failures
+from engineshed_server.services.logins import forget_sessions
 from engineshed_server.services.portal import Portal
 from engineshed_server.services.uploads.ingesting import ingest_next
 from engineshed_server.services.uploads.sweeping import sweep
@@ -100,3 +101,4 @@ class Background:
         now = datetime.now(UTC)
         reject_forgotten(self._portal, now=now)
         forget_failures(self._portal.database, now=now)
+        forget_sessions(self._portal, now=now)

@@ -44,6 +44,11 @@ def count_failure(session: Session, source: str, *, now: datetime) -> None:
     throttles.write_throttle(session, throttle)
 
 
+def forgive(session: Session, source: str) -> None:
+    """Forget the wrong answers of *source*: it has given the right one."""
+    throttles.forget_throttle(session, source)
+
+
 def forget_failures(database: Database, *, now: datetime) -> None:
     """Remove what does not count any more: the table does not grow for ever."""
     with database.write() as session:

@@ -45,6 +45,7 @@ class Portal:
     Attributes:
         keys: the private order keys that are here.
         repository: name of the vendor's repository, as in ``/repo/v1/<name>``.
+        page_key: signs what pages keep in a browser: tokens of forms, and messages until they are shown.
         arrivals: set when an upload is complete, for the thread that takes it in.
     """
 
@@ -60,6 +61,7 @@ class Portal:
     keys: OrderKeyFiles
     presence: Presence
     token_use: TokenUse
+    page_key: bytes
     repository: str = REPOSITORY
     arrivals: threading.Event = field(default_factory=threading.Event)
 

@@ -27,3 +27,8 @@ def hash_secret(secret: str) -> str:
 def is_secret(secret: str, secret_hash: str) -> bool:
     """Whether *secret* is the one with that hash; takes the same time for every wrong one."""
     return hmac.compare_digest(hash_secret(secret), secret_hash)
+
+
+def derived_key(key: bytes, purpose: str) -> bytes:
+    """Another key, for *purpose*: who knows it learns nothing of *key*."""
+    return hmac.digest(key, f"engineshed {purpose}".encode(), "sha256")

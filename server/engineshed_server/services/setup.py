@@ -28,6 +28,7 @@ from engineshed_server.domain.actors import Actor
 from engineshed_server.domain.configurations import Configuration
 from engineshed_server.errors import SetupRefused
 from engineshed_server.services.access_tokens import KEY_BYTES
+from engineshed_server.services.owner_links import OwnerLink, make_owner_link
 from engineshed_server.settings import Settings
 from engineshed_server.storage.folders import Folders
 
@@ -36,11 +37,17 @@ SECRET_MODE = 0o600
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Initialised:
-    """What was made; ``standby_key`` is a private key file to be taken away and kept offline."""
+    """What was made.
+
+    Attributes:
+        standby_key: a private key file to be taken away and kept offline.
+        owner_link: makes the first owner, once, within a day.
+    """
 
     portal_id: str
     order_key_fingerprint: str
     standby_key: Path
+    owner_link: OwnerLink
 
 
 def initialise(settings: Settings, *, root: bytes, now: datetime) -> Initialised:
@@ -64,7 +71,7 @@ def initialise(settings: Settings, *, root: bytes, now: datetime) -> Initialised
                 "setup-exists",
                 f"{settings.data_dir} already holds the portal {existing}: nothing was changed",
             )
-        return _initialise(folders, database, root=root, now=now)
+        return _initialise(settings, database, root=root, now=now)
     finally:
         database.close()
 
@@ -83,7 +90,8 @@ def _make_folders(settings: Settings, folders: Folders) -> str:
     return settings.database_url
 
 
-def _initialise(folders: Folders, database: Database, *, root: bytes, now: datetime) -> Initialised:
+def _initialise(settings: Settings, database: Database, *, root: bytes, now: datetime) -> Initialised:
+    folders = Folders(settings.data_dir)
     portal_id = new_id("ptl")
     active_pem, active = make_order_key()
     standby_pem, standby = make_order_key()
@@ -99,10 +107,12 @@ def _initialise(folders: Folders, database: Database, *, root: bytes, now: datet
         add_audit(
             session, "portal-initialised", subject=portal_id, actor=Actor("cli"), now=now, details=details
         )
+        link = make_owner_link(session, public_url=settings.public_url, actor=Actor("cli"), now=now)
     return Initialised(
         portal_id=portal_id,
         order_key_fingerprint=active.fingerprint,
         standby_key=folders.standby_order_key,
+        owner_link=link,
     )
 
 

@@ -54,6 +54,8 @@ class Settings:
     threads: int
     proxies: tuple[Network, ...]
     accel: str
+    session_idle_s: int
+    session_s: int
     database_url: str
     upload_bytes: int
     open_uploads: int
@@ -118,6 +120,8 @@ def _build(values: Mapping[str, Value], origins: Mapping[str, str]) -> Settings:
         threads=int(values["web.threads"]),
         proxies=parse_networks(str(values["web.proxies"])),
         accel=str(values["web.accel"]),
+        session_idle_s=int(values["web.session_idle_s"]),
+        session_s=int(values["web.session_s"]),
         database_url=url,
         upload_bytes=int(values["limits.upload_bytes"]),
         open_uploads=int(values["limits.open_uploads"]),

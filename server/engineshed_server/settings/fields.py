@@ -179,6 +179,18 @@ FIELDS: tuple[Field, ...] = (
         about="internal path under which the web server in front has the packages; empty: we send them",
     ),
     Field(
+        name="web.session_idle_s",
+        default=8 * 3600,
+        check=_whole(60, 31 * 86400),
+        about="seconds without a page after which somebody must log in again",
+    ),
+    Field(
+        name="web.session_s",
+        default=7 * 86400,
+        check=_whole(60, 366 * 86400),
+        about="seconds after a login at which somebody must log in again in any case",
+    ),
+    Field(
         name="database.url",
         default="",
         check=database_url,

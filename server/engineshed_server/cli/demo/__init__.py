@@ -50,6 +50,7 @@ def _stay(portal: PortalSide, screen: Screen) -> None:
         [
             f"address        {portal.address}",
             f"API token      {portal.token}",
+            f"log in         {portal.owner_link()}",
             "",
             f"curl -H 'Authorization: Bearer {portal.token}' {portal.address}/api/v1/engines",
         ]

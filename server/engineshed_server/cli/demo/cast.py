@@ -140,6 +140,10 @@ class PortalSide:
         self._token_file.touch(0o600)
         self._token_file.write_text(self.token, "utf-8")
 
+    def owner_link(self) -> str:
+        """The address at which a person becomes the portal's owner."""
+        return self._run("user", "owner-link").strip()
+
     def upload(self, bundle: Path) -> None:
         """Publish *bundle*."""
         self._run("upload", bundle, "--token-file", self._token_file)

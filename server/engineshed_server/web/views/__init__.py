@@ -1,0 +1,16 @@
+"""The pages, a module for each topic; a new one is added to ``TOPICS``."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from engineshed_server.web.pages import Pages
+from engineshed_server.web.views import account, home, login, theme, users
+
+TOPICS: Sequence[Pages] = (
+    login.pages,
+    home.pages,
+    users.pages,
+    account.pages,
+    theme.pages,
+)
