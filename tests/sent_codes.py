@@ -21,7 +21,7 @@ from engineshed_server.domain.orders import WISH_REFUSED
 
 SERVER = Path(engineshed_server.__file__).parent
 FORMAT = Path(engineshed_packages.__file__).parent
-SERVER_FOLDERS = ("api", "db", "domain", "services", "storage", "web")
+SERVER_FOLDERS = ("api", "db", "domain", "meters", "services", "storage", "web")
 # What of the format reads the bodies of requests, or a bundle.
 FORMAT_MODULES = (
     *("archive/__init__", "archive/directory", "archive/end", "archive/names", "bundle", "enrolment", "ids"),

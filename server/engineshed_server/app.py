@@ -13,7 +13,7 @@ from flask import Flask, Response, g, request
 from werkzeug.exceptions import HTTPException
 
 from engineshed_server import problems
-from engineshed_server.api import engines, health, openapi, operators, repository
+from engineshed_server.api import engines, health, metering, metrics, openapi, operators, repository
 from engineshed_server.api.bodies import end_connection_if_unread
 from engineshed_server.api.context import attach_portal, client_address, problem_answer
 from engineshed_server.api.poll_lane import PollLane
@@ -25,7 +25,7 @@ from engineshed_server.web.site import add_pages
 logger = logging.getLogger(__name__)
 
 # Asked for so often that only their failures are worth a line.
-QUIET_ENDPOINTS = frozenset({"protocol.poll", "health.healthz", "health.readyz"})
+QUIET_ENDPOINTS = frozenset({"protocol.poll", "health.healthz", "health.readyz", "metrics.metrics"})
 
 
 def create_app(portal: Portal) -> Flask:
@@ -36,7 +36,7 @@ def create_app(portal: Portal) -> Flask:
     app.url_map.merge_slashes = False  # a redirect would lose the body of a PUT
     attach_portal(app, portal)
     openapi.add_converters(app.url_map)
-    for routes in (health.routes, repository.routes):
+    for routes in (health.routes, metrics.routes, repository.routes):
         app.register_blueprint(routes)
     openapi.register_documented(app, (engines.routes, *operators.ROUTES))
     add_pages(app, portal)
@@ -57,6 +57,7 @@ def _finish(answer: Response) -> Response:
     answer.headers[HEADER] = request_id() or ""
     answer.headers["X-Content-Type-Options"] = "nosniff"  # a browser takes no text of an engine for a page
     end_connection_if_unread(request)
+    metering.count_request(request, answer.status_code, problem=g.get("problem"))
     quiet = request.endpoint in QUIET_ENDPOINTS and answer.status_code < 400
     logger.log(
         logging.DEBUG if quiet else logging.INFO,

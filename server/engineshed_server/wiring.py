@@ -19,7 +19,10 @@ from engineshed_packages.files import read_limited
 from engineshed_server.db import configurations, schema
 from engineshed_server.db import portal as portal_rows
 from engineshed_server.db.database import Database
-from engineshed_server.errors import ServerError, SetupRefused
+from engineshed_server.domain.metrics import Meters
+from engineshed_server.errors import ServerError, SetupRefused, TryLater
+from engineshed_server.meters import shared
+from engineshed_server.meters.counts import Counts, SharedCounts
 from engineshed_server.services.access_tokens import AccessTokens
 from engineshed_server.services.background import Background
 from engineshed_server.services.ingest import recover
@@ -42,8 +45,11 @@ MAX_ROOT_BYTES = 1024 * 1024
 logger = logging.getLogger(__name__)
 
 
-def open_portal(settings: Settings) -> Portal:
+def open_portal(settings: Settings, *, meters: Meters | None = None) -> Portal:
     """Open the portal in the settings' data folder; its snapshot is loaded.
+
+    Args:
+        meters: of a process that serves beside others; None: what this one counts nobody else is told.
 
     Raises:
         SetupRefused: ``setup-missing``, ``database-outdated``, ``database-newer``, ``database-damaged``,
@@ -51,7 +57,7 @@ def open_portal(settings: Settings) -> Portal:
             served as it is.
         TryLater: the database is away.
     """
-    portal = open_keyless_portal(settings)
+    portal = open_keyless_portal(settings, meters=meters)
     active = portal.configuration.active
     if portal.keys.find_signer(active) is None:
         portal.close()
@@ -64,7 +70,7 @@ def open_portal(settings: Settings) -> Portal:
     return portal
 
 
-def open_keyless_portal(settings: Settings) -> Portal:
+def open_keyless_portal(settings: Settings, *, meters: Meters | None = None) -> Portal:
     """As ``open_portal``, also when the order key is lost: to replace it.
 
     Raises:
@@ -99,7 +105,29 @@ def open_keyless_portal(settings: Settings) -> Portal:
         presence=Presence(),
         token_use=TokenUse(),
         page_key=derived_key(access_key, "pages"),
+        meters=meters or Counts(),
     )
+
+
+def begin_counting(settings: Settings) -> None:
+    """Before the first process that serves is made: forget what those before have counted."""
+    try:
+        shared.empty(Folders(settings.data_dir).meters)
+    except TryLater as err:
+        logger.warning("counts not begun anew", extra={"code": err.code, "reason": err.message})
+
+
+def join_counting(settings: Settings) -> Meters:
+    """The meters of one of the processes that serve beside each other."""
+    return SharedCounts(Folders(settings.data_dir).meters)
+
+
+def end_counting(settings: Settings, pid: int) -> None:
+    """After process *pid*, one of these, has ended: keep what it has counted."""
+    try:
+        shared.take_in_ended(Folders(settings.data_dir).meters, pid)
+    except TryLater as err:
+        logger.warning("counts of an ended process left", extra={"pid_ended": pid, "code": err.code})
 
 
 def start_background(portal: Portal) -> Background:

@@ -26,6 +26,7 @@ from tests.conftest import require
 from tests.deploy.front import WORKER_USER, Answer, Front, Nginx, portal_behind_nginx
 from tests.e2e.sample_parties import SAMPLE, EngineHost
 from tests.server.api.conftest import poll_of
+from tests.server.exposed import Exposed
 from tests.server.serve.processes import wait_until
 from tests.vendor import PRODUCT
 
@@ -323,6 +324,37 @@ def test_nginx_sends_the_bytes_and_the_portal_none(front: Front, package: str) -
     assert (told.status, told.body) == (200, b"")
     assert told.headers["x-accel-redirect"].startswith("/_blobs/")
     assert "x-accel-redirect" not in front.get(package, Authorization=front.bearer).headers
+
+
+def test_bytes_that_nginx_sends_are_counted_as_its_own(front: Front, package: str) -> None:
+    def sent() -> dict[str, float]:
+        exposed = Exposed(front.get("/metrics").body)
+        return {
+            who: exposed.total("engineshed_download_bytes_total", sender=who) for who in ("front", "portal")
+        }
+
+    before = sent()
+    whole = front.get(package, Authorization=front.bearer).body
+    part = front.get(package, Authorization=front.bearer, Range="bytes=1000-1999").body
+    after = sent()
+    assert after["front"] - before["front"] == len(whole) + len(part) > 12_000_000
+    assert after["portal"] == before["portal"]
+
+
+def test_through_nginx_too_only_who_is_allowed_reads_the_metrics(front: Front) -> None:
+    def elsewhere(**headers: str) -> Answer:
+        connection = http.client.HTTPSConnection(
+            "127.0.0.1", front.nginx.port, context=front.context, source_address=(ELSEWHERE, 0)
+        )
+        with closing(connection):
+            connection.request("GET", "/metrics", headers=headers)
+            found = connection.getresponse()
+            return Answer(found.status, {k.lower(): v for k, v in found.getheaders()}, found.read())
+
+    assert front.get("/metrics").status == 200
+    stranger = elsewhere(**{"X-Forwarded-For": "127.0.0.1"})
+    assert (stranger.status, problem_of(stranger)["code"]) == (401, "monitor-unknown")
+    assert elsewhere(Authorization=front.bearer).status == 200
 
 
 def test_a_download_that_was_cut_is_resumed_with_the_same_bytes(front: Front, package: str) -> None:

@@ -13,7 +13,7 @@ from enum import StrEnum
 from typing import TypeVar
 
 from engineshed_server.domain.roles import Role
-from engineshed_server.services.api_tokens import RELEASE_READERS, Scope
+from engineshed_server.services.api_tokens import READERS, RELEASE_READERS, Scope
 
 _DECLARED = "_engineshed_access"
 
@@ -28,6 +28,7 @@ class Asker(StrEnum):
     OPERATOR = "operator"
     ENGINE_OR_OPERATOR = "engine or operator"
     PERSON = "person"
+    MONITOR = "monitor or operator"  # by its address or by its token
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +47,7 @@ class Access:
 
 EVERYBODY = Access(Asker.ANYBODY)
 ENGINES = Access(Asker.ENGINE)
+MONITORS = Access(Asker.MONITOR, READERS)
 PACKAGE_READERS = Access(Asker.ENGINE_OR_OPERATOR, RELEASE_READERS)
 
 

@@ -11,7 +11,7 @@ from flask import Response, request
 
 from engineshed_packages.enrolment import MAX_REQUEST_BYTES, EnrolRequest, TokenRequest
 from engineshed_packages.protocol import MAX_POLL_BYTES, MAX_REPORT_BYTES, Poll, Report
-from engineshed_server.api import tokens
+from engineshed_server.api import metering, tokens
 from engineshed_server.api.access import ENGINES, EVERYBODY
 from engineshed_server.api.bodies import read_json_body
 from engineshed_server.api.context import client_address, json_answer, now, portal
@@ -49,6 +49,7 @@ def poll() -> Response:
     engine_id = tokens.engine(request)
     told = Poll.from_bytes(_body(MAX_POLL_BYTES))
     answer = fleet.answer(portal(), engine_id, poll=told, now=now(), address=client_address())
+    metering.count_poll(portal().meters, answer)
     return json_answer(answer.to_bytes())
 
 

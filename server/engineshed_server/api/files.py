@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import base64
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from http import HTTPStatus
 from pathlib import Path
@@ -55,6 +55,19 @@ class Representation:
         return f'"{self.sha256}"'
 
 
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """What of a file is sent: how much, whether as a whole, and whether by the web server in front."""
+
+    count_bytes: int
+    whole: bool
+    by_front: bool
+
+
+def _nobody(sent: Sent) -> None:
+    """Is told of every file that is sent."""
+
+
 def open_stored(path: Path, length_bytes: int) -> BinaryIO:
     """Open a stored file that was recorded with *length_bytes*.
 
@@ -74,12 +87,18 @@ def open_stored(path: Path, length_bytes: int) -> BinaryIO:
 
 
 def answer_with(
-    shown: Representation, body: BinaryIO, *, request: Request, in_front: str | None = None
+    shown: Representation,
+    body: BinaryIO,
+    *,
+    request: Request,
+    in_front: str | None = None,
+    tell: Callable[[Sent], None] = _nobody,
 ) -> Response:
     """Answer GET or HEAD with *body* or a part of it, with 200, 206, 304, 412 or 416; *body* gets closed.
 
     Args:
         in_front: where the web server in front finds the same bytes; None: it does not, or there is none.
+        tell: called when bytes of the file are going to be sent, by us or in front.
     """
     head = request.method == "HEAD"
     conditions = Conditions(
@@ -94,9 +113,11 @@ def answer_with(
     if head or not sent:
         body.close()
         return answer
-    if in_front is not None and _front_sends_the_same(request, chosen):
+    by_front = in_front is not None and _front_sends_the_same(request, chosen)
+    tell(Sent(chosen.count_bytes, whole=chosen.verdict is Verdict.WHOLE, by_front=by_front))
+    if by_front:
         body.close()
-        return _handed_over(shown, in_front)
+        return _handed_over(shown, in_front or "")
     body.seek(chosen.offset)
     wrapper = request.environ.get("wsgi.file_wrapper")
     answer.response = _Pieces(body, chosen.count_bytes) if wrapper is None else wrapper(body, CHUNK_BYTES)

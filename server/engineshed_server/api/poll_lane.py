@@ -16,7 +16,7 @@ from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
 from engineshed_packages.errors import PackagesError
 from engineshed_packages.protocol import MAX_POLL_BYTES, Poll
-from engineshed_server.api import forwarded
+from engineshed_server.api import forwarded, metering
 from engineshed_server.api.bodies import BODY_READ
 from engineshed_server.api.connections import Connection
 from engineshed_server.api.context import now
@@ -83,9 +83,11 @@ class PollLane:
             )
         except (ServerError, PackagesError):
             return None
-        if answer is not None:
-            logger.debug("poll answered", extra={"engine": engine_id, "code": answer.code})
-        return None if answer is None else answer.to_bytes()
+        if answer is None:
+            return None
+        metering.count_poll(self._portal.meters, answer)
+        logger.debug("poll answered", extra={"engine": engine_id, "code": answer.code})
+        return answer.to_bytes()
 
     def _client_of(self, environ: WSGIEnvironment) -> str:
         """As ``context.client_address`` says it, without a request of the framework."""

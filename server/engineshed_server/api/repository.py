@@ -15,7 +15,7 @@ from flask import Blueprint, Response, request
 
 from engineshed_packages.files import read_limited
 from engineshed_packages.target import Target
-from engineshed_server.api import tokens
+from engineshed_server.api import metering, tokens
 from engineshed_server.api.access import EVERYBODY, PACKAGE_READERS, declare
 from engineshed_server.api.context import path_in_front, portal
 from engineshed_server.api.files import (
@@ -73,4 +73,7 @@ def targets(name: str) -> Response:
         download_name=listed.path.rpartition("/")[2],
     )
     body = open_stored(found.path, listed.length_bytes)
-    return answer_with(shown, body, request=request, in_front=path_in_front(found.path))
+    in_front = path_in_front(found.path)
+    if not isinstance(listed, Target):
+        return answer_with(shown, body, request=request, in_front=in_front)
+    return answer_with(shown, body, request=request, in_front=in_front, tell=metering.count_download)

@@ -27,7 +27,13 @@ from engineshed_server.serve.listening import BACKLOG, listen
 from engineshed_server.serve.logs import log_config
 from engineshed_server.serve.worker import Worker
 from engineshed_server.settings import Settings
-from engineshed_server.wiring import open_portal, start_background
+from engineshed_server.wiring import (
+    begin_counting,
+    end_counting,
+    join_counting,
+    open_portal,
+    start_background,
+)
 
 GRACE_S = 25  # running requests may finish; less than the parent's drain, which ends with SIGKILL
 KEEP_ALIVE_S = 5
@@ -46,6 +52,7 @@ def run_web(settings: Settings, *, descriptor: int | None = None) -> None:
         SettingsRefused: nothing can listen there.
     """
     chosen = listen(settings.bind).detach() if descriptor is None else descriptor
+    begin_counting(settings)  # not before: where another portal listens, its counts are left alone
     PortalApplication(settings, chosen).run()
 
 
@@ -72,7 +79,7 @@ class PortalApplication(BaseApplication):  # type: ignore[misc]  # its base is u
 
     def load(self) -> WSGIApplication:
         """In the worker: open the portal, start what runs beside the requests."""
-        portal = open_portal(self._settings)
+        portal = open_portal(self._settings, meters=join_counting(self._settings))
         background = start_background(portal)
 
         def stop() -> None:
@@ -89,6 +96,9 @@ class PortalApplication(BaseApplication):  # type: ignore[misc]  # its base is u
         def when_ready(arbiter: object) -> None:
             # What is loaded by now is shared with the workers; the collector must not touch those pages.
             gc.freeze()
+
+        def child_exit(arbiter: object, worker: object) -> None:
+            end_counting(self._settings, worker.pid)  # type: ignore[attr-defined]  # unchecked library
 
         def worker_exit(arbiter: object, worker: object) -> None:
             self._stop()
@@ -116,6 +126,7 @@ class PortalApplication(BaseApplication):  # type: ignore[misc]  # its base is u
             "loglevel": self._settings.log_level,
             "when_ready": when_ready,
             "post_fork": post_fork,
+            "child_exit": child_exit,
             "worker_exit": worker_exit,
         }
 

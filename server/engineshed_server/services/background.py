@@ -14,6 +14,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from functools import partial
 
+from engineshed_server.domain.metrics import FAILED_TURNS
 from engineshed_server.errors import ServerError
 from engineshed_server.services.approval import reject_forgotten
 from engineshed_server.services.guesses import forget_failures
@@ -73,6 +74,7 @@ class Background:
                 turn()
             except Exception as err:
                 self.failures += 1
+                self._portal.meters.count(FAILED_TURNS, name)
                 logger.warning(
                     "background turn failed", exc_info=err, extra={"turn": name, "failures": self.failures}
                 )

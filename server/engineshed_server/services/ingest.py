@@ -30,7 +30,8 @@ from engineshed_packages.sources import TARGETS_FOLDER
 from engineshed_packages.target import Target
 from engineshed_server.db import releases, trust
 from engineshed_server.domain.actors import Actor
-from engineshed_server.errors import Conflict, TryLater, format_boundary
+from engineshed_server.domain.metrics import INGESTS
+from engineshed_server.errors import Conflict, ServerError, TryLater, format_boundary
 from engineshed_server.services import publishing
 from engineshed_server.services.portal import Portal
 from engineshed_server.services.storing import Stored, store
@@ -94,6 +95,26 @@ def ingest_bundle(
         Conflict: code ``release-other-bytes``.
         TryLater: ``ingest-busy``, ``disk-full``, ``storage-failed``, ``database-unavailable``.
     """
+    try:
+        done = _ingest(portal, path, actor=actor, now=now, reached=reached)
+    except ServerError as err:
+        portal.meters.count(INGESTS, err.code)
+        raise
+    portal.meters.count(INGESTS, done.code)
+    told = {
+        "code": done.code,
+        "actor": actor.name,
+        "file": path.name if name is None else name,
+        "releases": ", ".join(f"{one.product} {one.version}" for one in done.releases) or "none",
+        "packages": sum(len(one.platforms) for one in done.releases),
+    }
+    logger.info("bundle ingested", extra=told)
+    return done
+
+
+def _ingest(
+    portal: Portal, path: Path, *, actor: Actor, now: datetime, reached: Callable[[str], None]
+) -> Ingested:
     with format_boundary(), disk_errors(), _alone(portal, wait_s=LOCK_WAIT_S):
         portal.blobs.sweep()
         healed = publishing.heal(portal, now=now, reached=reached)
@@ -102,21 +123,12 @@ def ingest_bundle(
         publishing.record(portal, stored, actor=actor, now=now)
         reached("recorded")
         visible = publishing.publish(portal, verified.view, actor=actor, now=now, reached=reached)
-    done = Ingested(
+    return Ingested(
         code=PUBLISHED if added_metadata or visible or healed or stored.notes else UNCHANGED,
         releases=_by_release((*healed, *visible)),
         added_metadata=added_metadata,
         notices=_notices(verified, left_out, stored=stored),
     )
-    told = {
-        "code": done.code,
-        "actor": actor.name,
-        "file": path.name if name is None else name,
-        "releases": ", ".join(f"{one.product} {one.version}" for one in done.releases) or "none",
-        "packages": len(visible),
-    }
-    logger.info("bundle ingested", extra=told)
-    return done
 
 
 def recover(portal: Portal, *, now: datetime) -> None:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 
 from engineshed_server.db.database import Database
 from engineshed_server.domain.configurations import Configuration
+from engineshed_server.domain.metrics import Meters
 from engineshed_server.services.access_tokens import AccessTokens
 from engineshed_server.services.presence import Presence
 from engineshed_server.services.snapshot import SnapshotHolder
@@ -62,6 +63,7 @@ class Portal:
     presence: Presence
     token_use: TokenUse
     page_key: bytes
+    meters: Meters
     repository: str = REPOSITORY
     arrivals: threading.Event = field(default_factory=threading.Event)
 
@@ -76,4 +78,5 @@ class Portal:
         """Write what is buffered and give the database's connections back."""
         self.presence.flush(self.database)
         self.token_use.flush(self.database)
+        self.meters.close()
         self.database.close()

@@ -17,6 +17,7 @@ from engineshed_server.db import portal as portal_rows
 from engineshed_server.db.audit import Details, add_audit
 from engineshed_server.db.database import Session
 from engineshed_server.domain.actors import Actor
+from engineshed_server.domain.metrics import ATTEMPTS
 from engineshed_server.errors import NotAllowed, NotAuthenticated, Throttled
 from engineshed_server.services.portal import Portal
 from engineshed_server.services.racing import run_again_when_raced
@@ -45,6 +46,8 @@ def record_report(portal: Portal, engine_id: str, *, report: Report, now: dateti
             "engine-mismatch", f"the token is of engine {engine_id}, the report of {report.engine}"
         )
     recorded = run_again_when_raced(lambda: _record(portal, report, now=now))
+    if recorded:
+        portal.meters.count(ATTEMPTS, report.outcome.value)
     return ReportAnswer(code=RECORDED if recorded else KNOWN)
 
 

@@ -40,6 +40,7 @@ class Settings:
     Attributes:
         data_dir: absolute. ca_file: None when the system's CAs are meant.
         proxies: networks of the web servers in front.
+        metrics_allow: networks that read metrics without a token.
         accel: path under which these have the packages, without a slash at its end; empty: they do not.
         database_url: always names the driver; may hold a password.
         lines: every setting for people, secrets hidden.
@@ -65,6 +66,7 @@ class Settings:
     poll_s: int
     access_token_s: int
     approval_s: int
+    metrics_allow: tuple[Network, ...]
     log_level: str
     log_format: str
     lines: tuple[SettingLine, ...]
@@ -131,6 +133,7 @@ def _build(values: Mapping[str, Value], origins: Mapping[str, str]) -> Settings:
         poll_s=int(values["engines.poll_s"]),
         access_token_s=int(values["engines.access_token_s"]),
         approval_s=int(values["engines.approval_s"]),
+        metrics_allow=parse_networks(str(values["metrics.allow"])),
         log_level=str(values["log.level"]),
         log_format=str(values["log.format"]),
         lines=tuple(_line(field, shown[field.name], origin=origins[field.name]) for field in FIELDS),

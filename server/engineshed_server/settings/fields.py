@@ -245,6 +245,12 @@ FIELDS: tuple[Field, ...] = (
         check=_whole(60, 366 * 86400),
         about="seconds an engine waits for approval before it is rejected",
     ),
+    Field(
+        name="metrics.allow",
+        default="127.0.0.1, ::1",
+        check=_networks,
+        about="addresses that read /metrics and /readyz?verbose without a token; empty: none",
+    ),
     Field(name="log.level", default="info", check=_level, about="debug, info, warning or error"),
     Field(name="log.format", default="plain", check=_format, about="plain, or json: one object a line"),
 )

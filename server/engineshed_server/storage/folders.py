@@ -10,6 +10,7 @@ repo/vendor/metadata/       what of it is published
 blobs/ab/<sha256>           packages
 incoming/                   uploads that are still arriving: <id>.part in pieces, <random>.tmp at once
 ingest.lock                 held while a bundle is ingested
+meters/                     what the web server's processes have counted since it was started
 """
 
 from __future__ import annotations
@@ -73,3 +74,8 @@ class Folders:
     def ingest_lock(self) -> Path:
         """Lock file of the ingest."""
         return self.data / "ingest.lock"
+
+    @property
+    def meters(self) -> Path:
+        """Folder of the counts of all web server processes, 0700."""
+        return self.data / "meters"

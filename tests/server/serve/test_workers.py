@@ -1,23 +1,17 @@
-"""Several workers in earnest: what an admin decides is in force in each of them within one second.
-
-Which worker answers is up to the kernel. So connections are opened and kept until each worker holds one; the
-sockets in ``/proc`` tell whose they are.
-"""
+"""Several workers in earnest: what an admin decides is in force in each of them within one second."""
 
 from __future__ import annotations
 
-import http.client
 import json
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing
 from datetime import UTC, datetime
 
-import psutil
 import pytest
 
 from engineshed_packages.enrolment import EnrolAnswer, EnrolRequest, TokenAnswer, TokenRequest
-from engineshed_packages.protocol import Poll, PollAnswer
+from engineshed_packages.protocol import PollAnswer
 from engineshed_packages.versions import Version
 from engineshed_server.domain.actors import Actor
 from engineshed_server.services.approval import approve_engines
@@ -28,65 +22,12 @@ from engineshed_server.services.portal import Portal
 from engineshed_server.wiring import open_portal
 from tests.server.running import RunningPortal
 from tests.server.serve.processes import wait_until
+from tests.server.serve.workers import Worker, connect_to_each
 from tests.vendor import PRODUCT
 
 WORKERS = 3
 IN_FORCE_S = 1.0
 ACTOR = Actor("test")
-
-
-class Worker:
-    """One worker of the portal, by a connection to it that is kept."""
-
-    def __init__(self, pid: int, connection: http.client.HTTPConnection) -> None:
-        self.pid = pid
-        self._connection = connection
-
-    def ask(self, method: str, path: str, body: bytes = b"", token: str | None = None) -> tuple[int, bytes]:
-        headers = {"Content-Type": "application/json"}
-        if token is not None:
-            headers["Authorization"] = f"Bearer {token}"
-        self._connection.request(method, path, body or None, headers)
-        answer = self._connection.getresponse()
-        return answer.status, answer.read()
-
-    def poll(self, engine: str, token: str) -> tuple[int, bytes]:
-        poll = Poll(
-            engine=engine,
-            product=PRODUCT,
-            platform="linux-x86_64",
-            version=Version.parse("1.0.0"),
-            state="IDLE",
-            boot="boot",
-            clock=datetime.now(UTC),
-            updater_version="0.1.0",
-        )
-        return self.ask("POST", "/api/v1/poll", poll.to_bytes(), token)
-
-
-def holder_of(here: RunningPortal, local_port: int) -> int | None:
-    """The process of the portal that holds the other end of a connection."""
-    for pid in here.processes():
-        for one in psutil.Process(pid).net_connections("tcp"):
-            if one.raddr and one.raddr.port == local_port and one.status == psutil.CONN_ESTABLISHED:
-                return pid
-    return None
-
-
-def connect_to_each(here: RunningPortal, held: ExitStack) -> list[Worker]:
-    found: dict[int, Worker] = {}
-
-    def one_more() -> bool:
-        connection = held.enter_context(closing(here.connect()))
-        connection.request("GET", "/healthz")
-        connection.getresponse().read()
-        pid = holder_of(here, connection.sock.getsockname()[1])
-        if pid is not None and pid not in found:
-            found[pid] = Worker(pid, connection)
-        return len(found) == WORKERS
-
-    wait_until(one_more, "each worker holds a connection")
-    return list(found.values())
 
 
 @pytest.fixture(scope="module")
@@ -108,7 +49,7 @@ def package(here: RunningPortal) -> str:
 @pytest.fixture
 def workers(here: RunningPortal) -> Iterator[list[Worker]]:
     with ExitStack() as held:
-        yield connect_to_each(here, held)
+        yield connect_to_each(here, held, count=WORKERS)
 
 
 @pytest.fixture

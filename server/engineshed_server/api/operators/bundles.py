@@ -20,6 +20,7 @@ from engineshed_server.api.bodies import received_file
 from engineshed_server.api.context import actor, json_answer, now, portal
 from engineshed_server.api.routes import Routes
 from engineshed_server.api.schemas.releases import BundleSchema
+from engineshed_server.domain.metrics import PUT, UPLOAD_BYTES
 from engineshed_server.errors import Conflict, Refused, TooLarge, TryLater
 from engineshed_server.services.api_tokens import PUBLISHERS
 from engineshed_server.services.ingest import PUBLISHED, Ingested, ingest_bundle
@@ -62,6 +63,7 @@ def upload(name: str) -> Response:
     refuse_unknown(request)
     here = portal()
     with received_file(request, here.folders.incoming, max_bytes=here.settings.upload_bytes) as received:
+        here.meters.count(UPLOAD_BYTES, PUT, by=received.digests.length_bytes)
         done = ingest_bundle(here, received.path, actor=actor(), now=now(), name=name)
         uploaded = Uploaded(
             name=name, sha256=received.digests.sha256, length=received.digests.length_bytes, done=done

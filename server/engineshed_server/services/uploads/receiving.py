@@ -9,6 +9,7 @@ from datetime import datetime
 
 from engineshed_server.db import uploads
 from engineshed_server.db.uploads import UploadRecord
+from engineshed_server.domain.metrics import TUS, UPLOAD_BYTES
 from engineshed_server.domain.uploads import COMPLETE, CREATED, LIFE
 from engineshed_server.errors import Conflict, Refused, TooLarge
 from engineshed_server.services.api_tokens import ApiToken
@@ -91,6 +92,7 @@ def _count(portal: Portal, record: UploadRecord, position: int, *, now: datetime
     with portal.database.write() as session:
         if not uploads.move_offset(session, record, to_bytes=position, now=now, expires=expires):
             raise Conflict("upload-offset", "another request was faster: ask for the offset, then go on")
+    portal.meters.count(UPLOAD_BYTES, TUS, by=position - record.offset_bytes)
     complete = position == record.length_bytes
     return replace(
         record, offset_bytes=position, expires=expires, state=COMPLETE if complete else record.state
