@@ -64,6 +64,10 @@ bench-slow: $(STAMP) ## Polls while 500 slow headers, 500 slow bodies and 100 sl
 crash-server: $(STAMP) ## Kill the server at every mutating system call of an ingest (as root, with strace; ARGS="--sample 12")
 	@$(BIN)/python -m tests.crash $(ARGS)
 
+.PHONY: screenshots
+screenshots: $(STAMP) ## Write every page, light and dark, to docs/screenshots/ (needs chromium; ARGS=users: one page)
+	@$(BIN)/python -m tests.browser.screenshots $(ARGS)
+
 .PHONY: golden
 golden: $(STAMP) ## Write the golden files of the formats anew (old ones are kept)
 	@$(BIN)/python -m tests.golden $(ARGS)

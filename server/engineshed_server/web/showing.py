@@ -11,6 +11,17 @@ from engineshed_server.api.context import now
 _UNITS_BYTES = ("kB", "MB", "GB", "TB")
 _SPANS_S = ((86400 * 2, 86400, "days"), (7200, 3600, "h"), (120, 60, "min"), (0, 1, "s"))
 
+# First match wins: most call themselves by the names of others too.
+_BROWSERS = (("Edg/", "Edge"), ("Firefox/", "Firefox"), ("Chrome/", "Chrome"), ("Safari/", "Safari"))
+_SYSTEMS = (
+    ("Android", "Android"),
+    ("iPhone", "iOS"),
+    ("iPad", "iOS"),
+    ("Windows", "Windows"),
+    ("Mac OS", "macOS"),
+    ("Linux", "Linux"),
+)
+
 
 def moment(value: datetime | None, missing: str = "–") -> str | Markup:
     """A point in time: ``2026-11-24 15:07 UTC``, in its element."""
@@ -39,7 +50,7 @@ def span(seconds: float) -> str:
     """A duration in its largest unit: ``3 min``."""
     for least, unit, word in _SPANS_S:
         if seconds >= least:
-            return f"{int(seconds // unit)} {word}"
+            return f"{round(seconds / unit)} {word}"
     return "0 s"
 
 
@@ -60,4 +71,12 @@ def number(value: int) -> str:
     return f"{value:,}".replace(",", "\u202f")
 
 
-FILTERS = {"moment": moment, "ago": ago, "span": span, "size": size, "number": number}
+def browser(user_agent: str) -> Markup:
+    """A browser by what it calls itself: ``Firefox on Windows``; all it says shows when pointed at."""
+    name = next((name for sign, name in _BROWSERS if sign in user_agent), None)
+    system = next((name for sign, name in _SYSTEMS if sign in user_agent), None)
+    text = user_agent[:60] or "unknown" if name is None else name if system is None else f"{name} on {system}"
+    return Markup('<span title="{}">{}</span>').format(user_agent, text)
+
+
+FILTERS = {"browser": browser, "moment": moment, "ago": ago, "span": span, "size": size, "number": number}
