@@ -35,6 +35,7 @@ def create_app(portal: Portal) -> Flask:
     app.url_map.strict_slashes = False
     app.url_map.merge_slashes = False  # a redirect would lose the body of a PUT
     attach_portal(app, portal)
+    metrics.attach_measures(app, portal)
     openapi.add_converters(app.url_map)
     for routes in (health.routes, metrics.routes, repository.routes):
         app.register_blueprint(routes)

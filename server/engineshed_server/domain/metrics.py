@@ -70,6 +70,7 @@ PART = "part"
 TUS = "tus"
 PUT = "put"
 NO_ROUTE = "none"
+DELEGATED = "delegated"  # the role of a product
 
 POLLS = Counter(
     name="engineshed_polls_total",
@@ -127,4 +128,31 @@ COUNTERS = (
 )
 
 WORKERS = Gauge(name="engineshed_workers", about="Web server processes that count.")
-GAUGES = (WORKERS,)
+ENGINES = Gauge(
+    name="engineshed_engines",
+    about="Engines by what the portal knows of them; rare products, versions and channels are other.",
+    labels=("product", "state", "version", "channel"),
+)
+ENGINES_WAITING = Gauge(name="engineshed_engines_waiting", about="Engines that wait for an admin's approval.")
+ENGINES_ONLINE = Gauge(
+    name="engineshed_engines_online", about="Enrolled engines heard of lately.", labels=("product",)
+)
+ENGINES_LATE = Gauge(
+    name="engineshed_engines_late",
+    about="Enrolled engines not heard of for half an hour, or three polls where that is longer.",
+    labels=("product",),
+)
+ATTEMPTS_OPEN = Gauge(
+    name="engineshed_attempts_open", about="Enrolled engines at work on an attempt.", labels=("product",)
+)
+EMERGENCY_STOPS = Gauge(name="engineshed_emergency_stops", about="Emergency stops that are on.")
+ROLE_DAYS_LEFT = Gauge(
+    name="engineshed_tuf_role_days_left",
+    about="Days until a role of the vendor's published metadata expires; below zero since it has.",
+    labels=("role", "product"),
+)
+DISK_FREE_BYTES = Gauge(name="engineshed_disk_free_bytes", about="Free space of the data folder's volume.")
+GAUGES = (
+    *(WORKERS, ENGINES, ENGINES_WAITING, ENGINES_ONLINE, ENGINES_LATE, ATTEMPTS_OPEN, EMERGENCY_STOPS),
+    *(ROLE_DAYS_LEFT, DISK_FREE_BYTES),
+)

@@ -6,9 +6,11 @@ import os
 import signal
 from collections.abc import Iterator
 from contextlib import ExitStack, closing
+from functools import partial
 
 import pytest
 
+from engineshed_server.db import engines
 from engineshed_server.services.api_tokens import Scope
 from engineshed_server.wiring import open_portal
 from tests.server.exposed import Exposed
@@ -58,6 +60,19 @@ def test_every_worker_tells_the_polls_of_all_also_of_one_that_was_killed(here: R
         for worker in anew:
             assert worker.poll(engine.engine, token)[0] == 200
         assert [polls(worker) - before for worker in anew] == [44, 44]
+
+
+def engines_told(worker: Worker) -> float:
+    return told_by(worker).total("engineshed_engines")
+
+
+def test_the_fleet_is_told_once_whichever_worker_measures_it(here: RunningPortal) -> None:
+    here.enrol()
+    with closing(open_portal(here.settings)) as portal, portal.database.read() as session:
+        count = len(engines.list_engines(session, limit=1000, after=None))
+    with ExitStack() as held:
+        for worker in connect_to_each(here, held, count=WORKERS):
+            wait_until(partial(lambda one: engines_told(one) == count, worker), "it was measured anew")
 
 
 def test_a_portal_that_is_started_again_counts_anew(here: RunningPortal) -> None:
