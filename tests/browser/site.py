@@ -22,6 +22,7 @@ from playwright.sync_api import Browser, ConsoleMessage, Error, Page, Request, s
 from engineshed_server.domain.actors import Actor
 from engineshed_server.domain.roles import Role
 from engineshed_server.services import logins, users
+from engineshed_server.services.guesses import FORGET_AFTER, forget_failures
 from engineshed_server.services.logins import Visitor
 from engineshed_server.wiring import open_portal
 from tests.server.running import RunningPortal
@@ -107,10 +108,15 @@ class Site:
                 portal,
                 name=name,
                 password=PASSWORD,
-                visitor=Visitor(address="127.0.0.1", user_agent=USER_AGENT),
+                visitor=Visitor(address="192.0.2.7", user_agent=USER_AGENT),
                 now=datetime.now(UTC),
             )
         return begun.secret
+
+    def forget_guesses(self) -> None:
+        """Lets wrong passwords count for nothing: all browsers here come from one address."""
+        with closing(open_portal(self.running.settings)) as portal:
+            forget_failures(portal.database, now=datetime.now(UTC) + 2 * FORGET_AFTER)
 
     @contextmanager
     def open_page(

@@ -57,7 +57,9 @@ def test_the_keyboard_alone_logs_in_and_opens_a_place(visitor: Page) -> None:
     expect(visitor.get_by_role("button", name="Change role")).to_be_visible()
 
 
-def test_a_wrong_password_is_told_and_then_waits(visitors: tuple[Page, Watch], site: Site) -> None:
+def test_wrong_passwords_are_told_then_wait_and_are_forgotten(
+    visitors: tuple[Page, Watch], site: Site
+) -> None:
     page, watch = visitors
     watch.expect("status of 401")
     watch.expect("status of 429")
@@ -68,6 +70,11 @@ def test_a_wrong_password_is_told_and_then_waits(visitors: tuple[Page, Watch], s
         page.get_by_label("Password").fill("not the password")
         page.get_by_role("button", name="Log in").click()
         expect(page.get_by_role("alert")).to_contain_text(told)
+    site.forget_guesses()
+    page.get_by_label("Name").fill("victim")
+    page.get_by_label("Password").fill(PASSWORD)
+    page.get_by_role("button", name="Log in").click()
+    expect(page.get_by_role("heading", name="Home")).to_be_visible()
 
 
 @pytest.mark.parametrize("path", ["/login", "/first-owner", "/", "/account", "/users", "/nowhere"])
