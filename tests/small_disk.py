@@ -36,7 +36,7 @@ class SmallDisk:
 def small_disk(folder: Path, size_bytes: int) -> Iterator[SmallDisk]:
     """Mounts a volume of that size on *folder*, and takes it away again."""
     require(sys.platform == "linux" and os.geteuid() == 0, "root, who may mount")
-    folder.mkdir(parents=True)
+    folder.mkdir(parents=True, exist_ok=True)
     mount = ["mount", "-t", "tmpfs", "-o", f"size={size_bytes},mode=0750", "tmpfs", str(folder)]
     subprocess.run(mount, check=True)
     try:

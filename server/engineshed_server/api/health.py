@@ -1,7 +1,8 @@
 """Is it alive, can it serve, what is it: for load balancers, service managers and people.
 
 ``/healthz`` says only that a thread answers and touches nothing else. ``/readyz`` looks at everything
-that serving needs and says 503 when one thing is missing; ``?verbose`` lists what was looked at.
+that serving needs and says 503 when nobody should be sent here. To monitors (``monitors``) ``?verbose`` tells
+each thing that was looked at, and 200 with ``degraded`` when it serves and somebody should look all the same.
 """
 
 from __future__ import annotations
@@ -16,7 +17,8 @@ from engineshed_packages.protocol import PROTOCOL
 from engineshed_server.api.access import EVERYBODY, declare
 from engineshed_server.api.arguments import refuse_unknown
 from engineshed_server.api.context import json_answer, now, portal
-from engineshed_server.services.readiness import check_readiness
+from engineshed_server.api.monitors import is_monitor
+from engineshed_server.services.readiness import Check, Status, check_readiness, status_of
 
 routes = Blueprint("health", __name__)
 
@@ -34,11 +36,22 @@ def readyz() -> Response:
     """The portal can serve: 200, or 503 while something is missing."""
     refuse_unknown(request, frozenset({"verbose"}))
     checks = check_readiness(portal(), now=now())
-    good = all(check.good for check in checks)
-    values: dict[str, Json] = {"status": "good" if good else "bad"}
-    if "verbose" in request.args or not good:
-        values["checks"] = [{"name": check.name, "good": check.good, "text": check.text} for check in checks]
-    return json_answer(values, status=HTTPStatus.OK if good else HTTPStatus.SERVICE_UNAVAILABLE)
+    found = status_of(checks)
+    serves = found is not Status.BAD
+    values: dict[str, Json] = {"status": (Status.GOOD if serves else Status.BAD).value}
+    if "verbose" in request.args and is_monitor(request):
+        values = {"status": found.value, "checks": [_written(check) for check in checks]}
+    return json_answer(values, status=HTTPStatus.OK if serves else HTTPStatus.SERVICE_UNAVAILABLE)
+
+
+def _written(check: Check) -> dict[str, Json]:
+    return {
+        "name": check.name,
+        "ok": check.good,
+        "status": check.status.value,
+        "detail": check.text,
+        "remedy": check.remedy or None,
+    }
 
 
 @routes.get("/version")

@@ -7,6 +7,7 @@ while it runs. They are numbered files in ``migrations/versions``.
 from __future__ import annotations
 
 import io
+from functools import cache
 from pathlib import Path
 
 from alembic import command
@@ -34,9 +35,11 @@ def _config(connection: Connection | None, output: io.StringIO | None = None) ->
     return config
 
 
-def _known_revisions() -> list[str]:
+@cache
+def _known_revisions() -> tuple[str, ...]:
     """All revisions this version of the code knows, the newest first."""
-    return [script.revision for script in ScriptDirectory.from_config(_config(None)).walk_revisions()]
+    scripts = ScriptDirectory.from_config(_config(None)).walk_revisions()
+    return tuple(script.revision for script in scripts)
 
 
 def find_revision(database: Database) -> str | None:

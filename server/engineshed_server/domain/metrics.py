@@ -152,7 +152,12 @@ ROLE_DAYS_LEFT = Gauge(
     labels=("role", "product"),
 )
 DISK_FREE_BYTES = Gauge(name="engineshed_disk_free_bytes", about="Free space of the data folder's volume.")
+CHECK_OK = Gauge(
+    name="engineshed_check_ok",
+    about="What /readyz?verbose looks at: 1 when it is as it should be, else 0.",
+    labels=("check",),
+)
 GAUGES = (
     *(WORKERS, ENGINES, ENGINES_WAITING, ENGINES_ONLINE, ENGINES_LATE, ATTEMPTS_OPEN, EMERGENCY_STOPS),
-    *(ROLE_DAYS_LEFT, DISK_FREE_BYTES),
+    *(ROLE_DAYS_LEFT, DISK_FREE_BYTES, CHECK_OK),
 )

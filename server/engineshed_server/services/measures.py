@@ -21,6 +21,7 @@ from engineshed_server.domain.fleet_counts import EngineGroup, count_by, cut, la
 from engineshed_server.domain.metrics import Reading
 from engineshed_server.errors import TryLater
 from engineshed_server.services.portal import Portal
+from engineshed_server.services.readiness import check_readiness
 
 KEPT_S = 5.0  # less than any sensible interval of Prometheus
 _DAY = timedelta(days=1)
@@ -53,6 +54,7 @@ def measure(portal: Portal, *, now: datetime) -> tuple[Reading, ...]:
         Reading(metrics.EMERGENCY_STOPS, (), stops),
         *_roles(portal, now=now),
         *_disk(portal),
+        *(Reading(metrics.CHECK_OK, (one.name,), one.good) for one in check_readiness(portal, now=now)),
     )
 
 

@@ -45,6 +45,7 @@ class Snapshot:
         generation: the number in the database when it was taken; 0 before the first.
         timestamp_version: of the vendor's published metadata; 0 before the first bundle.
         metadata_expires: earliest expiry among the vendor's roles, None before the first bundle.
+        newest_date: the newest date the vendor signed, None as long as he has signed none.
         candidates: by product; only packages whose bytes and metadata are public.
         files: packages and notes by download name; those that are arriving too.
         not_enrolled: state by engine id, of those that wait for approval, were refused it or are revoked.
@@ -59,6 +60,7 @@ class Snapshot:
     generation: int = 0
     timestamp_version: int = 0
     metadata_expires: datetime | None = None
+    newest_date: datetime | None = None
     candidates: Mapping[str, tuple[Candidate, ...]] = field(default_factory=dict)
     files: Mapping[str, Target | NotesFile] = field(default_factory=dict)
     not_enrolled: Mapping[str, str] = field(default_factory=dict)
@@ -146,6 +148,7 @@ def load_snapshot(database: Database, *, repository: str) -> Snapshot:
         generation=generation,
         timestamp_version=0 if known is None else known.seen.timestamp_version,
         metadata_expires=expires,
+        newest_date=None if known is None else known.seen.newest_date,
         candidates=candidates,
         files=files,
         not_enrolled=not_enrolled,

@@ -41,6 +41,11 @@ class OrderKeyFiles:
                 self._read()
             return self._signers.get(key.keyid)
 
+    def is_stored(self, key: OrderKey) -> bool:
+        """Whether its private part lies here now, readable, whatever is in memory."""
+        with self._lock:
+            return any(self._keyid_of(path) == key.keyid for path in self._files())
+
     def add(self, pem: bytes, key: OrderKey) -> None:
         """Store a private key, durably."""
         if self.find_signer(key) is None:
