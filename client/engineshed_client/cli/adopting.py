@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 
 from engineshed_client.adoption import Adoption, AdoptionFile
-from engineshed_client.agent import connect
+from engineshed_client.agent import Parts, connect
 from engineshed_client.cli.frame import Frame
-from engineshed_client.errors import ContentRefused, EnrolmentRefused, Refused, SettingsRefused
+from engineshed_client.errors import (
+    ClientError,
+    ContentRefused,
+    EnrolmentRefused,
+    Refused,
+    SettingsRefused,
+)
 from engineshed_client.fsops import FsOps
 from engineshed_client.paths import Paths
 from engineshed_client.steps.adopting import Adopted, adopt
@@ -16,6 +23,8 @@ from engineshed_packages import exits
 from engineshed_packages.errors import VersionUnreadable
 from engineshed_packages.jsontext import Json
 from engineshed_packages.versions import Version
+
+logger = logging.getLogger(__name__)
 
 SHOWN = 20  # of each kind, for people
 MAX_LISTED = 1000  # of each kind, for programs; their numbers are told too
@@ -64,6 +73,8 @@ def run_adoption(frame: Frame, version: Version, joined: dict[str, Json], *lines
         except (Refused, SettingsRefused):
             pending.drop()
             raise
+        if isinstance(found, Adopted):
+            _report(parts)
     if isinstance(found, PutOff):
         frame.output.result(
             {**joined, "adopted": None, "code": found.code, "message": found.message},
@@ -82,13 +93,24 @@ def run_adoption(frame: Frame, version: Version, joined: dict[str, Json], *lines
     return exits.DONE
 
 
+def _report(parts: Parts) -> None:
+    """Let the portal's admin see at once what differs here; else the running updater tells it."""
+    try:
+        parts.context.outbox.send(parts.portal)
+    except ClientError as err:
+        logger.info("report of the adoption waits", extra={"code": err.code})
+
+
 def _values(adopted: Adopted) -> dict[str, Json]:
     found = adopted.found
     differences = None if found is None else found.differences
     known: Json = None
     if differences is not None:
         known = {
-            "changed": _listed(differences.changed),
+            "changed": {
+                **_listed([one.path for one in differences.changed]),
+                "how": {one.path: one.how for one in differences.changed[:MAX_LISTED]},
+            },
             "missing": _listed(differences.missing),
             "extra": _listed(differences.extra),
         }
@@ -114,8 +136,8 @@ def _differences(adopted: Adopted) -> list[str]:
     if found is None:
         return []
     lines: list[str] = []
-    for how, paths in (("changed", found.changed), ("missing", found.missing), ("extra", found.extra)):
-        lines += [f"  {how:<8} {path}" for path in paths[:SHOWN]]
-        if len(paths) > SHOWN:
-            lines.append(f"  {how:<8} … and {len(paths) - SHOWN} more")
+    for how, files in (("changed", found.changed), ("missing", found.missing), ("extra", found.extra)):
+        lines += [f"  {how:<8} {file}" for file in files[:SHOWN]]
+        if len(files) > SHOWN:
+            lines.append(f"  {how:<8} … and {len(files) - SHOWN} more")
     return lines

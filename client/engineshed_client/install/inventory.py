@@ -75,11 +75,22 @@ def _folders(manifest: Manifest) -> frozenset[str]:
     return frozenset(entry.path.partition("/")[0] for entry in manifest.shipped() if "/" in entry.path)
 
 
+@dataclass(frozen=True, slots=True)
+class Changed:
+    """A file of the vendor's that is another than released, and in what."""
+
+    path: str
+    how: str
+
+    def __str__(self) -> str:
+        return f"{self.path}: {self.how}"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Differences:
-    """What distinguishes an engine from its release; each a path, with what differs where that helps."""
+    """What distinguishes an engine from its release; what is missing or in no release is told by its path."""
 
-    changed: tuple[str, ...] = ()
+    changed: tuple[Changed, ...] = ()
     missing: tuple[str, ...] = ()
     extra: tuple[str, ...] = ()
 
@@ -105,7 +116,8 @@ class Inventory:
         """What distinguishes the tree from its release; None when that is not known."""
         if pattern.release is None:
             return None
-        changed, missing = [], []
+        changed: list[Changed] = []
+        missing: list[str] = []
         for entry in pattern.release.shipped():
             found = self.shipped.get(entry.path)
             if pattern.is_customers(entry.path):
@@ -113,11 +125,12 @@ class Inventory:
             if found is None:
                 there = self.odd.get(entry.path)
                 missing += [entry.path] if there is None else []
-                changed += [] if there is None else [f"{entry.path}: {there}"]
+                changed += [] if there is None else [Changed(entry.path, there)]
             elif found.sha256 != entry.sha256:
-                changed.append(f"{entry.path}: {found.size_bytes} bytes, released {entry.size_bytes}")
+                how = f"{found.size_bytes} bytes, released {entry.size_bytes}"
+                changed.append(Changed(entry.path, how))
             elif os.name == "posix" and found.mode != entry.mode:
-                changed.append(f"{entry.path}: mode {found.mode:04o}, released {entry.mode:04o}")
+                changed.append(Changed(entry.path, f"mode {found.mode:04o}, released {entry.mode:04o}"))
         extra = tuple(path for path in self.unlisted if pattern.release.find(path) is None)
         return Differences(changed=tuple(changed), missing=tuple(missing), extra=extra)
 

@@ -229,9 +229,9 @@ def _take_over(context: Context) -> tuple[str, ...]:
 
 
 def _log_differences(context: Context, attempt: str, found: Differences) -> None:
-    for how, paths in (("changed", found.changed), ("missing", found.missing), ("extra", found.extra)):
-        for path in paths[:MAX_LOGGED]:
-            context.log.event(attempt, "DIFFERS", how=how, path=path)
+    for how, files in (("changed", found.changed), ("missing", found.missing), ("extra", found.extra)):
+        for file in files[:MAX_LOGGED]:
+            context.log.event(attempt, "DIFFERS", how=how, path=str(file))
 
 
 def _log(context: Context, adopted: Adopted) -> None:

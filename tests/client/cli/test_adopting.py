@@ -14,6 +14,7 @@ from engineshed_client.enrol import read_credentials
 from engineshed_client.fsops import FsOps
 from engineshed_client.install.trees import find_tree
 from engineshed_client.paths import Paths
+from engineshed_client.reports import Outbox
 from engineshed_packages.enrolment import EnrolRequest
 from engineshed_packages.manifest import MANIFEST_NAME
 from engineshed_packages.versions import Version
@@ -71,6 +72,17 @@ def test_an_old_engine_joins_and_is_adopted(
     assert "sample-engine 1.0.0, stopped" in capsys.readouterr().out
 
 
+def test_the_adoption_is_reported_at_once(base: Path, scripted: ScriptedPortal) -> None:
+    assert enrol(base) == 0
+    assert [(one.kind, one.code) for one in scripted.reports()] == [("adopt", "adopted")]
+
+
+def test_without_the_portal_the_report_of_the_adoption_waits(base: Path, scripted: ScriptedPortal) -> None:
+    scripted.server.at("/api/v1/reports", answers.status(503))
+    assert enrol(base) == 0
+    assert Outbox(Paths(base), FsOps()).waiting() == 1
+
+
 def test_what_differs_is_listed_for_people_and_programs(
     base: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -91,6 +103,8 @@ def test_what_differs_is_listed_for_people_and_programs(
     told = json.loads(capsys.readouterr().out)
     found = told["adopted"]["differences"]
     assert {name: one["number"] for name, one in found.items()} == {"changed": 1, "missing": 1, "extra": 30}
+    assert found["changed"]["paths"] == ["bin/engine.py"]
+    assert found["changed"]["how"] == {"bin/engine.py": "7 bytes, released 29"}
     assert found["missing"]["paths"] == ["VERSION"]
     assert len(found["extra"]["paths"]) == 30
 

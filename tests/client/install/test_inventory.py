@@ -14,6 +14,7 @@ from engineshed_client.install import inventory as module
 from engineshed_client.install.files import sha256_no_follow
 from engineshed_client.install.inventory import (
     ADOPTED,
+    Changed,
     Differences,
     Inventory,
     Pattern,
@@ -74,7 +75,9 @@ def test_what_was_changed_or_is_missing_is_told(tmp_path: Path) -> None:
     (tmp_path / "lib/a-1.0.jar").unlink()
     found, _ = adopt(tmp_path, exact())
     assert found.differences(exact()) == Differences(
-        changed=("bin/run: 7 bytes, released 3",), missing=("lib/a-1.0.jar",), extra=("own/script",)
+        changed=(Changed("bin/run", "7 bytes, released 3"),),
+        missing=("lib/a-1.0.jar",),
+        extra=("own/script",),
     )
 
 
@@ -103,7 +106,7 @@ def test_another_mode_is_told_and_kept(tmp_path: Path) -> None:
     found, manifest = adopt(tmp_path, exact())
     known = found.differences(exact())
     assert known is not None
-    assert known.changed == ("bin/run: mode 0750, released 0644",)
+    assert known.changed == (Changed("bin/run", "mode 0750, released 0644"),)
     entry = manifest.find("bin/run")
     assert entry is not None
     assert entry.mode == 0o750
@@ -124,7 +127,7 @@ def test_a_link_in_the_place_of_a_file_is_told_and_not_listed(tmp_path: Path) ->
     found, manifest = adopt(tmp_path, exact())
     known = found.differences(exact())
     assert known is not None
-    assert known.changed == ("bin/run: no regular file",)
+    assert known.changed == (Changed("bin/run", "no regular file"),)
     assert manifest.find("bin/run") is None
 
 
