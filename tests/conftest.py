@@ -14,7 +14,13 @@ import pytest
 from xdist.scheduler import LoadScopeScheduling  # type: ignore[import-untyped]
 
 # Folders and files whose tests share what is dear to make: one worker has them all.
-SHARED = ("tests/systemd/", "tests/e2e/test_orders.py", "tests/e2e/test_portal_changes.py")
+SHARED = (
+    "tests/systemd/",
+    "tests/e2e/test_adopting.py",
+    "tests/e2e/test_joining.py",
+    "tests/e2e/test_orders.py",
+    "tests/e2e/test_portal_changes.py",
+)
 
 
 class _Schedule(LoadScopeScheduling):  # type: ignore[misc]  # its base is unchecked, see above
