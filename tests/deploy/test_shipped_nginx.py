@@ -12,6 +12,7 @@ from engineshed_server import problems
 from engineshed_server.api.request_ids import HEADER
 from engineshed_server.serve.web import KEEP_ALIVE_S
 from engineshed_server.settings import FIELDS, load_settings
+from engineshed_server.web.views.uploads import PIECE_BYTES
 from tests.authority import Authority
 from tests.deploy.front import SHIPPED, Nginx
 
@@ -48,7 +49,8 @@ def test_what_must_be_filled_in_is_marked() -> None:
 
 
 def test_its_limits_are_the_portals_own() -> None:
-    json_limit, upload_limit = (limit for limit in said("client_max_body_size") if limit != "0")
+    json_limit, upload_limit, piece_limit = (limit for limit in said("client_max_body_size") if limit != "0")
+    assert size_bytes(piece_limit) == 2 * PIECE_BYTES
     assert size_bytes(json_limit) == DEFAULTS["limits.json_bytes"]
     assert size_bytes(upload_limit) == DEFAULTS["limits.upload_bytes"]
 

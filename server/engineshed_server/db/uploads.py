@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 
 from engineshed_server.db.guard import changed_rows
 from engineshed_server.db.models import UploadRow
-from engineshed_server.domain.uploads import COMPLETE, CREATED, INGESTING, OPEN, WAITING
+from engineshed_server.domain.uploads import COMPLETE, CREATED, INGESTING, OPEN, WAITING, Uploader
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,7 +22,8 @@ class UploadRecord:
     """One upload.
 
     Attributes:
-        token_id: of the API token that owns it. address: where its first request came from.
+        token_id, user_name: of the API token or the person that owns it; the other is None.
+        address: where its first request came from.
         sent_metadata: the ``Upload-Metadata`` header as it came; ``name`` is what it calls the file.
         offset_bytes: so many bytes are durable.
         tries: how often a process began to take it in; not_before: when one may again.
@@ -30,7 +31,8 @@ class UploadRecord:
     """
 
     upload_id: str
-    token_id: str
+    token_id: str | None
+    user_name: str | None
     address: str | None
     name: str
     sent_metadata: str
@@ -63,7 +65,7 @@ def find_upload(session: Session, upload_id: str) -> UploadRecord | None:
 
 
 def list_uploads(
-    session: Session, *, token_id: str | None, limit: int, after: tuple[datetime, str] | None
+    session: Session, *, owner: Uploader | None, limit: int, after: tuple[datetime, str] | None
 ) -> tuple[UploadRecord, ...]:
     """At most *limit* uploads of one owner, of all when None, the newest first.
 
@@ -71,8 +73,8 @@ def list_uploads(
         after: ``created`` and id of the last one that was listed before.
     """
     statement = select(UploadRow).order_by(UploadRow.created.desc(), UploadRow.id.desc()).limit(limit)
-    if token_id is not None:
-        statement = statement.where(UploadRow.token_id == token_id)
+    if owner is not None:
+        statement = statement.where(_owned_by(owner))
     if after is not None:
         created, upload_id = after
         older = or_(UploadRow.created < created, and_(UploadRow.created == created, UploadRow.id < upload_id))
@@ -80,11 +82,17 @@ def list_uploads(
     return tuple(_record(row) for row in session.scalars(statement))
 
 
-def count_open(session: Session, *, token_id: str | None = None) -> int:
+def _owned_by(owner: Uploader) -> ColumnElement[bool]:
+    if owner.token_id is not None:
+        return UploadRow.token_id == owner.token_id
+    return UploadRow.user_name == owner.user_name
+
+
+def count_open(session: Session, *, owner: Uploader | None = None) -> int:
     """How many uploads of one owner, of all when None, are not final."""
     statement = select(func.count()).select_from(UploadRow).where(UploadRow.state.in_(OPEN))
-    if token_id is not None:
-        statement = statement.where(UploadRow.token_id == token_id)
+    if owner is not None:
+        statement = statement.where(_owned_by(owner))
     return session.scalar(statement) or 0
 
 

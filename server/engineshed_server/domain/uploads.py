@@ -11,6 +11,7 @@ asked for.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import timedelta
 
 CREATED = "created"
@@ -25,6 +26,24 @@ WAITING = (COMPLETE, INGESTING)  # the latter when the process that was at it is
 LIFE = timedelta(hours=24)  # from the last byte that came, and again from the outcome
 MAX_TRIES = 3  # times a process may die while it takes one upload in
 RETRY = timedelta(seconds=5)  # until another process takes over from one that died
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Uploader:
+    """Whose an upload is: an API token's, or a person's.
+
+    Attributes:
+        token_id, user_name: one of the two, the other is None.
+        sees_all: whether he may also see, continue and end what others have begun.
+    """
+
+    token_id: str | None = None
+    user_name: str | None = None
+    sees_all: bool = False
+
+    def owns(self, token_id: str | None, user_name: str | None) -> bool:
+        """Whether an upload with that owner is his."""
+        return (self.token_id, self.user_name) == (token_id, user_name)
 
 
 def missing_space_bytes(length_bytes: int, *, reserved_bytes: int, free_bytes: int, keep_bytes: int) -> int:

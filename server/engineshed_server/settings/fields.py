@@ -213,7 +213,7 @@ FIELDS: tuple[Field, ...] = (
         name="limits.open_uploads_per_token",
         default=16,
         check=_whole(1, 10_000),
-        about="uploads of one API token that may be unfinished at once",
+        about="uploads of one API token or user that may be unfinished at once",
     ),
     Field(
         name="limits.free_bytes",

@@ -27,7 +27,8 @@ def pages_of(app: Flask) -> Iterator[tuple[str, str, str, Access]]:
         assert access is not None, rule.endpoint
         built = rule.build(dict.fromkeys(rule.arguments, "nothing"))
         assert built is not None
-        for method in sorted((rule.methods or set()) - {"HEAD"}):
+        methods = rule.methods or set()
+        for method in sorted(methods - {"HEAD"} if "GET" in methods else methods):
             yield method, built[1], rule.endpoint, access
 
 

@@ -12,34 +12,26 @@ from datetime import datetime
 from http import HTTPStatus
 
 from flask import Response, g, request
-from werkzeug.http import http_date
 
-from engineshed_server.api import tus
+from engineshed_server.api import tus, tus_uploads
 from engineshed_server.api import tus_documents as documents
 from engineshed_server.api.access import EVERYBODY, operators
 from engineshed_server.api.answers import Page
 from engineshed_server.api.arguments import refuse_unknown
-from engineshed_server.api.bodies import content_length, read_pieces
 from engineshed_server.api.context import actor, now, portal
 from engineshed_server.api.routes import Routes
 from engineshed_server.api.schemas.paging import PageQuery
 from engineshed_server.api.schemas.uploads import ShownUpload, UploadQuerySchema, UploadSchema
+from engineshed_server.domain.uploads import Uploader
 from engineshed_server.errors import Conflict, NotFound, Refused, TooLarge
-from engineshed_server.services.api_tokens import PUBLISHERS, ApiToken
-from engineshed_server.services.uploads import opening, owning, receiving
-from engineshed_server.services.uploads.owning import Upload
+from engineshed_server.services.api_tokens import PUBLISHERS, ApiToken, Scope
+from engineshed_server.services.uploads import owning, receiving
 
 routes = Routes("uploads", "Uploads that go on after whatever cut them: tus 1.0.0.")
 _ONE = "/uploads/<name:upload_id>"
 
 
-def _say_version(answer: Response) -> Response:
-    answer.headers["Tus-Resumable"] = tus.VERSION
-    answer.headers["Tus-Version"] = tus.VERSION  # asked for with 412, and true always
-    return answer
-
-
-routes.blueprint.after_request(_say_version)
+routes.blueprint.after_request(tus_uploads.say_version)
 
 
 @routes.raw("OPTIONS", "/uploads", access=EVERYBODY, document=documents.OPTIONS)
@@ -68,12 +60,7 @@ def tell_protocol_of_one(upload_id: str) -> Response:
 )
 def create_upload() -> Response:
     """Begin an upload."""
-    _check_request()
-    wanted = tus.read_new_upload(request)
-    upload = opening.open_upload(portal(), wanted, owner=_asking(), actor=actor(), now=now())
-    answer = _told(upload, status=HTTPStatus.CREATED)
-    answer.headers["Location"] = f"{request.path.rstrip('/')}/{upload.upload_id}"
-    return answer
+    return tus_uploads.create(_asking(), actor())
 
 
 @routes.page("/uploads", needs=PUBLISHERS, name="uploads", item=UploadSchema, query=UploadQuerySchema)
@@ -92,13 +79,7 @@ def list_uploads(query: PageQuery) -> Page:
 @routes.raw("HEAD", _ONE, access=operators(PUBLISHERS), document=documents.PROGRESS, refuses=(NotFound,))
 def show_progress(upload_id: str) -> Response:
     """How many bytes are safe."""
-    _check_request()
-    upload = owning.show_progress(portal(), upload_id, asking=_asking(), now=now())
-    answer = _told(upload, status=HTTPStatus.OK)
-    answer.headers["Upload-Length"] = str(upload.length_bytes)
-    if upload.sent_metadata:
-        answer.headers["Upload-Metadata"] = upload.sent_metadata
-    return answer
+    return tus_uploads.show_progress(upload_id, _asking())
 
 
 @routes.get(_ONE, needs=PUBLISHERS, answer=UploadSchema, refuses=(NotFound,))
@@ -116,25 +97,13 @@ def show_upload(upload_id: str) -> ShownUpload:
 )
 def append(upload_id: str) -> Response:
     """Bytes from an offset on."""
-    _check_request()
-    tus.check_body_type(request)
-    length_bytes = content_length(request)
-    chunk = receiving.Chunk(
-        offset_bytes=tus.read_offset(request),
-        length_bytes=length_bytes,
-        checksum=tus.read_checksum(request),
-        pieces=read_pieces(request, length_bytes),
-    )
-    upload = receiving.receive(portal(), upload_id, chunk=chunk, asking=_asking(), now=now())
-    return _told(upload, status=HTTPStatus.NO_CONTENT)
+    return tus_uploads.append(upload_id, _asking())
 
 
 @routes.raw("DELETE", _ONE, access=operators(PUBLISHERS), document=documents.TERMINATE, refuses=(NotFound,))
 def terminate(upload_id: str) -> Response:
     """End an upload; what was published of it stays."""
-    _check_request()
-    owning.terminate_upload(portal(), upload_id, asking=_asking(), actor=actor(), now=now())
-    return Response(status=HTTPStatus.NO_CONTENT)
+    return tus_uploads.terminate(upload_id, _asking(), actor())
 
 
 @routes.raw(
@@ -154,20 +123,7 @@ def append_or_terminate(upload_id: str) -> Response:
     raise NotFound("upload-method", f"found X-HTTP-Method-Override {method[:20]!r}, expected PATCH or DELETE")
 
 
-def _asking() -> ApiToken:
+def _asking() -> Uploader:
     """Whose token it is; it was checked before the view was called."""
     token: ApiToken = g.api_token
-    return token
-
-
-def _check_request() -> None:
-    refuse_unknown(request)
-    tus.check_version(request)
-
-
-def _told(upload: Upload, *, status: HTTPStatus) -> Response:
-    answer = Response(status=status)
-    answer.headers["Upload-Offset"] = str(upload.offset_bytes)
-    answer.headers["Upload-Expires"] = http_date(upload.expires)
-    answer.headers["Cache-Control"] = "no-store"
-    return answer
+    return Uploader(token_id=token.token_id, sees_all=token.scope is Scope.ADMIN)

@@ -18,6 +18,7 @@ from engineshed_server.db.uploads import UploadRecord
 from engineshed_server.domain.actors import Actor
 from engineshed_server.domain.uploads import DONE, FAILED, LIFE, MAX_TRIES, RETRY, WAITING
 from engineshed_server.errors import NotFound, Refused, ServerError, TryLater
+from engineshed_server.services import users
 from engineshed_server.services.ingest import UNCHANGED, Ingested, ingest_bundle
 from engineshed_server.services.portal import Portal
 from engineshed_server.services.uploads.outcome import Outcome, write_outcome
@@ -58,7 +59,7 @@ def _ingest_if_free(portal: Portal, upload_id: str, *, now: datetime) -> bool:
 
 def _ingest(portal: Portal, record: UploadRecord, file: UploadFile, *, now: datetime) -> None:
     """The outcome of a claimed upload, written down; *record* is as before the claim."""
-    actor = Actor(f"token:{record.token_id}", address=record.address)
+    actor = _actor_of(record)
     try:
         outcome: Outcome = _outcome(portal, record, file, actor=actor, now=now)
     except TryLater as err:
@@ -71,6 +72,12 @@ def _ingest(portal: Portal, record: UploadRecord, file: UploadFile, *, now: date
         outcome = err
     _finish(portal, record, outcome, actor=actor, now=now)
     file.discard()
+
+
+def _actor_of(record: UploadRecord) -> Actor:
+    if record.user_name is not None:
+        return users.actor_of(record.user_name, address=record.address)
+    return Actor(f"token:{record.token_id}", address=record.address)
 
 
 def _outcome(

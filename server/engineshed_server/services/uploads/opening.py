@@ -12,9 +12,8 @@ from engineshed_server.db.audit import Details, add_audit
 from engineshed_server.db.database import Session
 from engineshed_server.db.uploads import UploadRecord
 from engineshed_server.domain.actors import Actor
-from engineshed_server.domain.uploads import CREATED, LIFE, missing_space_bytes
+from engineshed_server.domain.uploads import CREATED, LIFE, Uploader, missing_space_bytes
 from engineshed_server.errors import Refused, Throttled, TooLarge, TryLater
-from engineshed_server.services.api_tokens import ApiToken
 from engineshed_server.services.portal import Portal
 from engineshed_server.services.uploads.owning import Upload, upload_of
 from engineshed_server.services.uploads.sweeping import sweep
@@ -33,7 +32,7 @@ class NewUpload:
     sent_metadata: str
 
 
-def open_upload(portal: Portal, wanted: NewUpload, *, owner: ApiToken, actor: Actor, now: datetime) -> Upload:
+def open_upload(portal: Portal, wanted: NewUpload, *, owner: Uploader, actor: Actor, now: datetime) -> Upload:
     """Begin an upload.
 
     Raises:
@@ -53,6 +52,7 @@ def open_upload(portal: Portal, wanted: NewUpload, *, owner: ApiToken, actor: Ac
     record = UploadRecord(
         upload_id=new_id("upl"),
         token_id=owner.token_id,
+        user_name=owner.user_name,
         address=actor.address,
         name=wanted.name,
         sent_metadata=wanted.sent_metadata,
@@ -76,10 +76,10 @@ def open_upload(portal: Portal, wanted: NewUpload, *, owner: ApiToken, actor: Ac
     return upload_of(record)
 
 
-def _check_number(portal: Portal, session: Session, owner: ApiToken) -> None:
+def _check_number(portal: Portal, session: Session, owner: Uploader) -> None:
     of_one, of_all = portal.settings.open_uploads_per_token, portal.settings.open_uploads
-    if uploads.count_open(session, token_id=owner.token_id) >= of_one:
-        whose, limit = "of this token", of_one
+    if uploads.count_open(session, owner=owner) >= of_one:
+        whose, limit = "of this token or user", of_one
     elif uploads.count_open(session) >= of_all:
         whose, limit = "of all", of_all
     else:

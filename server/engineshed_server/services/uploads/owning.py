@@ -11,9 +11,8 @@ from engineshed_server.db import uploads
 from engineshed_server.db.audit import Details, add_audit
 from engineshed_server.db.uploads import UploadRecord
 from engineshed_server.domain.actors import Actor
-from engineshed_server.domain.uploads import CREATED
+from engineshed_server.domain.uploads import CREATED, Uploader
 from engineshed_server.errors import NotFound
-from engineshed_server.services.api_tokens import ApiToken, Scope
 from engineshed_server.services.portal import Portal
 from engineshed_server.services.uploads.outcome import Outcome, read_outcome
 from engineshed_server.storage.incoming import UploadFile
@@ -55,7 +54,7 @@ def upload_of(record: UploadRecord) -> Upload:
     )
 
 
-def show_upload(portal: Portal, upload_id: str, *, asking: ApiToken, now: datetime) -> Upload:
+def show_upload(portal: Portal, upload_id: str, *, asking: Uploader, now: datetime) -> Upload:
     """One upload, as it is written down.
 
     Raises:
@@ -64,7 +63,7 @@ def show_upload(portal: Portal, upload_id: str, *, asking: ApiToken, now: dateti
     return upload_of(find_own(portal, upload_id, asking=asking, now=now))
 
 
-def show_progress(portal: Portal, upload_id: str, *, asking: ApiToken, now: datetime) -> Upload:
+def show_progress(portal: Portal, upload_id: str, *, asking: Uploader, now: datetime) -> Upload:
     """One upload, once nobody is writing to it: from its offset on bytes may be sent.
 
     Raises:
@@ -86,21 +85,21 @@ class UploadPage:
 
 
 def page_uploads(
-    portal: Portal, *, asking: ApiToken, limit: int, after: tuple[datetime, str] | None
+    portal: Portal, *, asking: Uploader, limit: int, after: tuple[datetime, str] | None
 ) -> UploadPage:
     """The uploads of the one who asks, for an admin everybody's; the newest first.
 
     Args:
         after: when the last one of the page before was begun, and its id.
     """
-    owner = None if asking.scope is Scope.ADMIN else asking.token_id
+    owner = None if asking.sees_all else asking
     with portal.database.read() as session:
-        found = uploads.list_uploads(session, token_id=owner, limit=limit + 1, after=after)
+        found = uploads.list_uploads(session, owner=owner, limit=limit + 1, after=after)
     return UploadPage(uploads=tuple(map(upload_of, found[:limit])), more=len(found) > limit)
 
 
 def terminate_upload(
-    portal: Portal, upload_id: str, *, asking: ApiToken, actor: Actor, now: datetime
+    portal: Portal, upload_id: str, *, asking: Uploader, actor: Actor, now: datetime
 ) -> None:
     """End an upload and remove its bytes; what was published of it stays.
 
@@ -124,11 +123,11 @@ def terminate_upload(
         file.discard()
 
 
-def find_own(portal: Portal, upload_id: str, *, asking: ApiToken, now: datetime) -> UploadRecord:
+def find_own(portal: Portal, upload_id: str, *, asking: Uploader, now: datetime) -> UploadRecord:
     """The record, when it may be seen by *asking*; raises as ``show_upload``."""
     with portal.database.read() as session:
         record = uploads.find_upload(session, upload_id)
-    if record is None or (asking.scope is not Scope.ADMIN and record.token_id != asking.token_id):
+    if record is None or not (asking.sees_all or asking.owns(record.token_id, record.user_name)):
         raise _unknown(upload_id)
     if record.expires <= now:
         raise NotFound(

@@ -10,9 +10,8 @@ from datetime import datetime
 from engineshed_server.db import uploads
 from engineshed_server.db.uploads import UploadRecord
 from engineshed_server.domain.metrics import TUS, UPLOAD_BYTES
-from engineshed_server.domain.uploads import COMPLETE, CREATED, LIFE
+from engineshed_server.domain.uploads import COMPLETE, CREATED, LIFE, Uploader
 from engineshed_server.errors import Conflict, Refused, TooLarge
-from engineshed_server.services.api_tokens import ApiToken
 from engineshed_server.services.portal import Portal
 from engineshed_server.services.uploads.owning import LOCK_WAIT_S, Upload, find_own, held, upload_of
 from engineshed_server.storage.incoming import Piece
@@ -42,7 +41,7 @@ class Chunk:
     checksum: Checksum | None = None
 
 
-def receive(portal: Portal, upload_id: str, *, chunk: Chunk, asking: ApiToken, now: datetime) -> Upload:
+def receive(portal: Portal, upload_id: str, *, chunk: Chunk, asking: Uploader, now: datetime) -> Upload:
     """Take *chunk* in; the upload as it is then.
 
     Without a checksum, what came before a failure is counted; with one, all or nothing is. The last byte

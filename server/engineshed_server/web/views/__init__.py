@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from engineshed_server.web.pages import Pages
-from engineshed_server.web.views import account, home, login, theme, users
+from engineshed_server.web.views import account, home, login, theme, uploads, users
 
 TOPICS: Sequence[Pages] = (
     login.pages,
@@ -13,4 +13,5 @@ TOPICS: Sequence[Pages] = (
     users.pages,
     account.pages,
     theme.pages,
+    uploads.pages,
 )

@@ -5,7 +5,8 @@ from dataclasses import dataclass, replace
 
 import pytest
 
-from engineshed_server.services.api_tokens import ApiToken, Scope, create_api_token
+from engineshed_server.domain.uploads import Uploader
+from engineshed_server.services.api_tokens import Scope, create_api_token
 from engineshed_server.services.uploads import ingesting, opening, owning, receiving
 from engineshed_server.services.uploads.opening import NewUpload
 from engineshed_server.services.uploads.owning import Upload
@@ -22,12 +23,12 @@ class Sender:
     """Somebody with a token."""
 
     house: House
-    token: ApiToken
+    who: Uploader
 
     def open(self, length: int, name: str = "x.zip") -> str:
         wanted = NewUpload(length_bytes=length, name=name, sent_metadata="")
         opened = opening.open_upload(
-            self.house.portal, wanted, owner=self.token, actor=ACTOR, now=self.house.now
+            self.house.portal, wanted, owner=self.who, actor=ACTOR, now=self.house.now
         )
         return opened.upload_id
 
@@ -36,7 +37,7 @@ class Sender:
         # dataclasses.replace takes any field by name; what does not fit fails in the test itself.
         chunk = replace(chunk, **changes)  # type: ignore[arg-type]
         return receiving.receive(
-            self.house.portal, upload_id, chunk=chunk, asking=self.token, now=self.house.now
+            self.house.portal, upload_id, chunk=chunk, asking=self.who, now=self.house.now
         )
 
     def send_all(self, data: bytes) -> str:
@@ -45,10 +46,10 @@ class Sender:
         return upload_id
 
     def show(self, upload_id: str) -> Upload:
-        return owning.show_upload(self.house.portal, upload_id, asking=self.token, now=self.house.now)
+        return owning.show_upload(self.house.portal, upload_id, asking=self.who, now=self.house.now)
 
     def listed(self) -> list[str]:
-        page = owning.page_uploads(self.house.portal, asking=self.token, limit=100, after=None)
+        page = owning.page_uploads(self.house.portal, asking=self.who, limit=100, after=None)
         return [one.upload_id for one in page.uploads]
 
     def on(self, house: House) -> "Sender":
@@ -77,8 +78,9 @@ def files(house: House) -> list[str]:
     return sorted(path.name for path in house.portal.folders.incoming.iterdir())
 
 
-def make_token(house: House, scope: Scope = Scope.SUPPORT) -> ApiToken:
-    return create_api_token(house.portal, name="test", scope=scope, actor=ACTOR, now=house.now).token
+def make_token(house: House, scope: Scope = Scope.SUPPORT) -> Uploader:
+    made = create_api_token(house.portal, name="test", scope=scope, actor=ACTOR, now=house.now)
+    return Uploader(token_id=made.token_id, sees_all=scope is Scope.ADMIN)
 
 
 @pytest.fixture

@@ -27,7 +27,7 @@ def test_a_token_may_have_so_many_open_uploads_and_all_together_so_many(make_por
     assert refusal(first, 5) == "uploads-too-many"
     second.open(5)
     assert refusal(second, 5) == "uploads-too-many"
-    owning.terminate_upload(house.portal, ids[0], asking=first.token, actor=ACTOR, now=house.now)
+    owning.terminate_upload(house.portal, ids[0], asking=first.who, actor=ACTOR, now=house.now)
     assert second.open(5)
 
 

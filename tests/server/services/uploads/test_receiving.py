@@ -39,10 +39,10 @@ def test_while_one_writes_another_is_told_to_wait(sender: Sender, monkeypatch: p
         for ask in (
             lambda: sender.send(upload_id, b"b" * 1000),
             lambda: owning.show_progress(
-                sender.house.portal, upload_id, asking=sender.token, now=sender.house.now
+                sender.house.portal, upload_id, asking=sender.who, now=sender.house.now
             ),
             lambda: owning.terminate_upload(
-                sender.house.portal, upload_id, asking=sender.token, actor=ACTOR, now=sender.house.now
+                sender.house.portal, upload_id, asking=sender.who, actor=ACTOR, now=sender.house.now
             ),
         ):
             with pytest.raises(TryLater) as caught:
@@ -119,6 +119,7 @@ KILLED_PROCESS = """
 import os, signal, sys
 from datetime import datetime
 from engineshed_server.db import uploads
+from engineshed_server.domain.uploads import Uploader
 from engineshed_server.services.api_tokens import list_api_tokens
 from engineshed_server.services.uploads.receiving import Chunk, receive
 from engineshed_server.settings import load_settings
@@ -144,7 +145,8 @@ if when == "fsync":
 if when == "count":
     uploads.move_offset = die
 chunk = Chunk(offset_bytes=0, length_bytes=10000, pieces=pieces())
-(asking,) = list_api_tokens(portal, limit=2).tokens
+(token,) = list_api_tokens(portal, limit=2).tokens
+asking = Uploader(token_id=token.token_id)
 receive(portal, upload_id, chunk=chunk, asking=asking, now=datetime.fromisoformat(now))
 """
 
@@ -163,7 +165,7 @@ def test_killed_in_the_middle_only_durable_bytes_count_and_the_rest_is_cut_off(
     done = subprocess.run([sys.executable, "-c", KILLED_PROCESS, *words], check=False)
     assert done.returncode == -9
     again = sender.on(house.reopen())
-    found = owning.show_progress(again.house.portal, upload_id, asking=sender.token, now=house.now)
+    found = owning.show_progress(again.house.portal, upload_id, asking=sender.who, now=house.now)
     assert found.offset_bytes == counted
     assert again.send(upload_id, whole[counted:], offset=counted).state == "complete"
     assert part(house, upload_id) == whole
@@ -173,6 +175,7 @@ DISK_FULL = """
 import resource, signal, sys
 from datetime import datetime
 from engineshed_server.errors import TryLater
+from engineshed_server.domain.uploads import Uploader
 from engineshed_server.services.api_tokens import list_api_tokens
 from engineshed_server.services.uploads.receiving import Checksum, Chunk, receive
 from engineshed_server.settings import load_settings
@@ -187,7 +190,8 @@ chunk = Chunk(offset_bytes=0, length_bytes=6_000_000, pieces=pieces, checksum=ch
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 resource.setrlimit(resource.RLIMIT_FSIZE, (3_500_000, 3_500_000))
 try:
-    (asking,) = list_api_tokens(portal, limit=2).tokens
+    (token,) = list_api_tokens(portal, limit=2).tokens
+    asking = Uploader(token_id=token.token_id)
     receive(portal, upload_id, chunk=chunk, asking=asking, now=datetime.fromisoformat(now))
 except TryLater as err:
     print(err.code)

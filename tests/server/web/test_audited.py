@@ -1,0 +1,126 @@
+"""Every form that changes something leaves a row in the audit: who, when, from where, by which request.
+
+Each unsafe route of the pages is either sent here, or stands among those that change nothing. One that is
+added and forgotten here fails.
+"""
+
+from collections.abc import Callable
+
+import pytest
+from werkzeug.test import TestResponse
+
+from engineshed_server.db import audit
+from engineshed_server.db.audit import AuditRecord
+from engineshed_server.domain.roles import Role
+from engineshed_server.services import logins
+from engineshed_server.services.logins import Visitor
+from engineshed_server.services.owner_links import create_owner_link
+from tests.server.portals import ACTOR
+from tests.server.web.conftest import PASSWORD, Browser, Site, now
+from tests.server.web.test_access import SAFE, pages_of
+from tests.server.web.test_uploads import append, ask, begin
+
+NO_CHANGES = {
+    "web.theme.choose_theme": "is kept in the browser",
+    "web.uploads.append": "is bytes, until they are a bundle",
+}
+
+
+class Owner:
+    """An owner at a browser, and another user."""
+
+    def __init__(self, site: Site) -> None:
+        self.site = site
+        self.browser: Browser = site.log_in(Role.OWNER)
+        site.add_user("anna")
+
+    def send(self, path: str, **fields: str) -> TestResponse:
+        return self.browser.post(path, **fields)
+
+
+def log_in(owner: Owner) -> TestResponse:
+    owner.browser.post("/logout")
+    return owner.browser.post("/login", page="/login", name="owner", password=PASSWORD)
+
+
+def redeem(owner: Owner) -> TestResponse:
+    code = create_owner_link(owner.site.portal, actor=ACTOR, now=now()).address.partition("#")[2]
+    fields = {"code": code, "name": "owner2", "password": PASSWORD, "again": PASSWORD}
+    return owner.browser.post("/first-owner", page="/first-owner", **fields)
+
+
+def revoke_other(owner: Owner) -> TestResponse:
+    other = logins.log_in(
+        owner.site.portal, name="owner", password=PASSWORD, visitor=Visitor(address="192.0.2.2"), now=now()
+    )
+    return owner.send(f"/account/sessions/{other.signed_in.session_id}/revoke")
+
+
+def enable(owner: Owner) -> TestResponse:
+    owner.send("/users/anna/disable")
+    return owner.send("/users/anna/enable")
+
+
+OTHER = "other four words in a row"
+# What makes each change, and the action that the newest row of the audit has then.
+CHANGES: dict[str, tuple[str, Callable[[Owner], TestResponse]]] = {
+    "web.login.log_in": ("login", log_in),
+    "web.login.make_first_owner": ("login", redeem),
+    "web.login.log_out": ("logout", lambda owner: owner.send("/logout")),
+    "web.account.change_password": (
+        "user-password-changed",
+        lambda owner: owner.send("/account/password", current=PASSWORD, password=OTHER, again=OTHER),
+    ),
+    "web.account.revoke_session": ("session-revoked", revoke_other),
+    "web.users.create_user": (
+        "user-created",
+        lambda owner: owner.send("/users", name="bert", role="viewer", password=PASSWORD),
+    ),
+    "web.users.change_role": (
+        "user-role-changed",
+        lambda owner: owner.send("/users/anna/role", role="admin"),
+    ),
+    "web.users.set_password": (
+        "user-password-changed",
+        lambda owner: owner.send("/users/anna/password", password=OTHER),
+    ),
+    "web.users.disable_user": ("user-disabled", lambda owner: owner.send("/users/anna/disable")),
+    "web.users.enable_user": ("user-enabled", enable),
+    "web.uploads.create_upload": (
+        "upload-created",
+        lambda owner: ask(owner.browser, "POST", "/web/uploads", Upload_Length="10"),
+    ),
+    "web.uploads.terminate": (
+        "upload-terminated",
+        lambda owner: ask(owner.browser, "DELETE", begin(owner.browser, 10)),
+    ),
+}
+
+
+def test_every_form_that_changes_something_is_sent_here(site: Site) -> None:
+    unsafe = {endpoint for method, _, endpoint, _ in pages_of(site.app) if method not in SAFE}
+    assert unsafe == set(CHANGES) | set(NO_CHANGES)
+
+
+def newest(site: Site) -> AuditRecord:
+    with site.portal.database.read() as session:
+        return audit.list_audit(session)[-1]
+
+
+@pytest.mark.parametrize("name", sorted(CHANGES))
+def test_a_change_leaves_who_from_where_and_by_which_request(site: Site, name: str) -> None:
+    action, change = CHANGES[name]
+    answer = change(Owner(site))
+    assert answer.status_code < 400, answer.text
+    record = newest(site)
+    assert record.action == action
+    assert record.actor.name.startswith("user:owner")
+    assert (record.actor.address, record.actor.request) == ("127.0.0.1", answer.headers["X-Request-ID"])
+
+
+def test_bytes_of_an_upload_are_no_change_yet(site: Site) -> None:
+    owner = Owner(site)
+    path = begin(owner.browser, 10)
+    before = newest(site)
+    append(owner.browser, path, b"12345", offset=0)
+    assert newest(site) == before
