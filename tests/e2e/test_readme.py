@@ -8,12 +8,14 @@ import signal
 import socket
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
 import pytest
 
 from tests.conftest import require
+from tests.server.serve.processes import processes_of
 
 README = Path(__file__).parent.parent.parent / "README.md"
 LIMIT_S = 360
@@ -42,10 +44,11 @@ def on_free_ports(script: str) -> str:
 
 
 def end_everything_below(folder: Path) -> None:
-    """The engine outlives its updater by design, so it is found by its folder."""
-    for process in psutil.process_iter(["pid", "cmdline"]):
-        if any(str(folder) in word for word in process.info["cmdline"] or ()):
-            process.send_signal(signal.SIGKILL)
+    """The engine outlives its updater by design, which may start another while it is ended."""
+    while processes := processes_of(folder):
+        for process in processes:
+            with suppress(psutil.NoSuchProcess):
+                process.kill()
 
 
 @pytest.mark.timeout(LIMIT_S + 40)

@@ -12,7 +12,6 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
@@ -161,7 +160,7 @@ def test_stopped_and_started_again_it_goes_on_where_it_was(here: RunningPortal) 
         def stop(sent_bytes: int) -> None:
             if 5_000_000 < sent_bytes < 6_000_000:
                 running.send_signal(signal.SIGINT)
-                time.sleep(0.2)
+                wait_until(lambda: running.poll() is not None, "the command has ended")
 
         proxy.on_bytes = stop
         code, _, err = end(running)
