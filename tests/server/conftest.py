@@ -19,7 +19,7 @@ from tests.server.databases import (
     NewDatabase,
     open_store,
 )
-from tests.server.databases.sqlite import copy_database, path_of
+from tests.server.databases.sqlite import lay_database
 from tests.server.databases.store import DatabaseStore
 from tests.server.portals import House, MakePortal
 from tests.vendor import Vendor
@@ -88,13 +88,10 @@ def make_portal(
     with ExitStack() as stack:
 
         def make(*, vendor: Vendor | None = None, folder: Path = tmp_path, **flags: str | int) -> House:
-            url = new_database()
             if database_kind is DatabaseKind.SQLITE:
-                # Where a portal has it when nothing is said.
-                (folder / "data").mkdir(mode=0o750, parents=True)
-                copy_database(path_of(url), folder / "data" / "engineshed.db")
+                lay_database(folder / "data")
             else:
-                flags["database__url"] = url
+                flags["database__url"] = new_database()
             house = portals.make_portal(folder, vendor=vendor, **flags)
             stack.callback(house.close)
             return house

@@ -25,6 +25,7 @@ from engineshed_server.services.ingest import ingest_bundle
 from engineshed_server.services.setup import initialise
 from engineshed_server.settings import Settings, load_settings
 from engineshed_server.wiring import open_portal
+from tests.server.databases.sqlite import lay_database
 from tests.server.serve.processes import end_all, processes_of, wait_until
 from tests.vendor import PRODUCT, Vendor
 
@@ -54,6 +55,8 @@ class RunningPortal:
         lines = [f"{name} = {json.dumps(value)}\n" for name, value in values.items()]
         self.config.write_text("".join(lines), "utf-8")
         self.settings: Settings = load_settings(self.config, {})
+        if settings is None or "database.url" not in settings:
+            lay_database(folder / "data")
         initialise(self.settings, root=self.vendor.root, now=datetime.now(UTC))
         self.token = self.make_token(Scope.ADMIN)
         self.process: subprocess.Popen[bytes] | None = None

@@ -14,6 +14,7 @@ from engineshed_server.services.portal import Portal
 from engineshed_server.services.setup import initialise
 from engineshed_server.wiring import open_portal
 from tests.server.api.conftest import make_settings
+from tests.server.databases.sqlite import lay_database
 from tests.vendor import Vendor
 
 
@@ -21,6 +22,7 @@ from tests.vendor import Vendor
 def portal(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Portal]:
     folder = tmp_path_factory.mktemp("app")
     settings = make_settings(folder / "data")
+    lay_database(folder / "data")
     initialise(settings, root=Vendor(folder).root, now=datetime.now(UTC))
     opened = open_portal(settings)
     yield opened

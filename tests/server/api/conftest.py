@@ -22,6 +22,7 @@ from engineshed_server.services.portal import Portal
 from engineshed_server.services.setup import initialise
 from engineshed_server.settings import Settings, load_settings
 from engineshed_server.wiring import open_portal
+from tests.server.databases.sqlite import lay_database
 from tests.vendor import PRODUCT, Vendor
 
 UPLOAD_LIMIT_BYTES = 2_000_000
@@ -120,6 +121,7 @@ def vendor(tmp_path: Path) -> Vendor:
 def portal_under_test(folder: Path, vendor: Vendor, **flags: str | int) -> Iterator[PortalUnderTest]:
     """A portal in `folder`, with settings as `make_settings` takes them."""
     settings = make_settings(folder / "data", **flags)
+    lay_database(folder / "data")
     initialise(settings, root=vendor.root, now=datetime.now(UTC))
     portal = open_portal(settings)
     with create_app(portal).test_client() as http:

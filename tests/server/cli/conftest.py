@@ -21,6 +21,7 @@ from engineshed_server.services.ingest import ingest_bundle
 from engineshed_server.services.reports import record_report
 from engineshed_server.settings import load_settings
 from engineshed_server.wiring import open_portal
+from tests.server.databases.sqlite import lay_database
 from tests.server.portals import poll_of, report_of
 from tests.vendor import PRODUCT, Vendor
 
@@ -63,8 +64,9 @@ def vendor(tmp_path: Path) -> Vendor:
 
 
 @pytest.fixture
-def portal(command: Command, vendor: Vendor) -> Command:
+def portal(command: Command, vendor: Vendor, tmp_path: Path) -> Command:
     """The command, once `init` has made a portal."""
+    lay_database(tmp_path / "data")
     assert command("init", "--root", vendor.root_file).code == exits.DONE
     return command
 
