@@ -13,6 +13,8 @@ LOCKS := deploy/requirements
 LOCK_INPUTS := setup.cfg pyproject.toml $(LOCKS)/dev.txt
 # Two workers: the tests start servers and engines of their own.
 WORKERS ?= 2
+# Hundreds of processes are started from the sources: each would compile them again.
+export PYTHONDONTWRITEBYTECODE :=
 ARGS ?=
 
 .PHONY: help

@@ -3,34 +3,60 @@
 `require(condition, reason)` skips where a developer's machine has no Java, no npm, no root. Under
 `REQUIRE_ALL=1`, which CI sets, a skip of any kind is a failure: a test that never runs must not look like one
 that passed.
+
+How tests are dealt out to workers and where their folders lie is said here as well; both are for speed alone.
 """
 
 import os
+import re
 from collections.abc import Generator
+from functools import cache
+from pathlib import Path
 
 import pytest
 
 # xdist carries no type information, hence what is made of its class is unchecked as well.
 from xdist.scheduler import LoadScopeScheduling  # type: ignore[import-untyped]
 
-# Folders and files whose tests share what is dear to make: one worker has them all.
-SHARED = (
-    "tests/systemd/",
-    "tests/e2e/test_adopting.py",
-    "tests/e2e/test_joining.py",
-    "tests/e2e/test_orders.py",
-    "tests/e2e/test_portal_changes.py",
-)
+# Folders whose tests share what is dear to make: one worker has them all.
+SHARED = ("tests/systemd/",)
+_OF_A_MODULE = re.compile(r'fixture\(.*scope="module"')
+
+# All that is written is synchronised, as it must be. On a disk most of a run is waiting for that, and nobody
+# cuts the power of a test.
+MEMORY = Path("/dev/shm")
+# A run keeps 1 GiB, and 1 GiB more for a moment.
+MEMORY_BYTES = 4 * 2**30
+
+
+def pytest_configure() -> None:
+    """Puts the tests' folders into memory, where there is enough of it and programs may be run from there."""
+    if os.access(MEMORY, os.W_OK):
+        volume = os.statvfs(MEMORY)
+        if volume.f_bavail * volume.f_frsize >= MEMORY_BYTES and not volume.f_flag & os.ST_NOEXEC:
+            os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(MEMORY))
+
+
+@cache
+def _is_shared(module: str) -> bool:
+    """Whether the file, or the conftest.py beside it, has a fixture for a whole module."""
+    path = Path(__file__).parents[1] / module
+    sources = (path, path.with_name("conftest.py"))
+    return any(file.is_file() and _OF_A_MODULE.search(file.read_text("utf-8")) for file in sources)
 
 
 class _Schedule(LoadScopeScheduling):  # type: ignore[misc]  # its base is unchecked, see above
-    """Like xdist's ``load``, one test after the other to whoever is free, but for the shared folders.
+    """Like xdist's ``load``, one test after the other to whoever is free, but for what shares.
 
-    Its own ``loadgroup`` writes into node ids, which pytest since 9 makes anew each time.
+    Tests with a fixture for their module stay together, or each worker would make one; such modules begin
+    first, so that none is left at the end. xdist's own ``loadgroup`` writes into node ids, which pytest since
+    9 makes anew each time.
     """
 
     def _split_scope(self, nodeid: str) -> str:
-        return next((folder for folder in SHARED if nodeid.startswith(folder)), nodeid)
+        module = nodeid.partition("::")[0]
+        folder = next((folder for folder in SHARED if nodeid.startswith(folder)), None)
+        return folder or (module if _is_shared(module) else nodeid)
 
 
 @pytest.hookimpl(optionalhook=True)
