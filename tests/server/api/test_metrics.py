@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,14 @@ from tests.server.portals import report_of
 from tests.vendor import Vendor
 
 AFAR = "203.0.113.9"
+
+
+@pytest.fixture(scope="module")
+def door(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PortalUnderTest]:
+    """One portal for all who only ask whether they are let in."""
+    folder = tmp_path_factory.mktemp("door")
+    with portal_under_test(folder, Vendor(folder)) as made:
+        yield made
 
 
 def exposed(here: PortalUnderTest) -> Exposed:
@@ -31,12 +40,12 @@ def asked(here: PortalUnderTest, peer: str, *, token: str | None = None, **heade
 
 
 @pytest.mark.parametrize("peer", ["127.0.0.1", "::1", "::ffff:127.0.0.1"])
-def test_this_host_reads_without_a_token(here: PortalUnderTest, peer: str) -> None:
-    assert asked(here, peer).status_code == 200
+def test_this_host_reads_without_a_token(door: PortalUnderTest, peer: str) -> None:
+    assert asked(door, peer).status_code == 200
 
 
-def test_another_address_is_refused_with_a_problem_that_says_what_to_do(here: PortalUnderTest) -> None:
-    answer = asked(here, AFAR)
+def test_another_address_is_refused_with_a_problem_that_says_what_to_do(door: PortalUnderTest) -> None:
+    answer = asked(door, AFAR)
     assert (answer.status_code, answer.content_type) == (401, "application/problem+json")
     assert answer.json is not None
     assert answer.json["code"] == "monitor-unknown"
@@ -44,28 +53,28 @@ def test_another_address_is_refused_with_a_problem_that_says_what_to_do(here: Po
 
 
 @pytest.mark.parametrize("scope", [Scope.VIEWER, Scope.ADMIN])
-def test_an_operators_token_reads_from_anywhere(here: PortalUnderTest, scope: Scope) -> None:
-    assert asked(here, AFAR, token=here.token(scope)).status_code == 200
+def test_an_operators_token_reads_from_anywhere(door: PortalUnderTest, scope: Scope) -> None:
+    assert asked(door, AFAR, token=door.token(scope)).status_code == 200
 
 
-def test_supports_token_does_not_read(here: PortalUnderTest) -> None:
-    assert asked(here, AFAR, token=here.token(Scope.SUPPORT)).status_code == 403
+def test_supports_token_does_not_read(door: PortalUnderTest) -> None:
+    assert asked(door, AFAR, token=door.token(Scope.SUPPORT)).status_code == 403
 
 
-def test_a_token_that_is_none_does_not_read(here: PortalUnderTest) -> None:
-    answer = asked(here, AFAR, token="nonsense")
+def test_a_token_that_is_none_does_not_read(door: PortalUnderTest) -> None:
+    answer = asked(door, AFAR, token="nonsense")
     assert (answer.status_code, answer.content_type) == (401, "application/problem+json")
 
 
-def test_an_engines_token_does_not_read(here: PortalUnderTest) -> None:
-    assert asked(here, AFAR, token=here.engines[here.enrol().engine]).status_code == 401
+def test_an_engines_token_does_not_read(door: PortalUnderTest) -> None:
+    assert asked(door, AFAR, token=door.engines[door.enrol().engine]).status_code == 401
 
 
 @pytest.mark.parametrize("header", ["X_Forwarded_For", "Forwarded", "X_Real_IP"])
 def test_who_comes_through_an_unknown_web_server_on_this_host_is_not_taken_for_this_host(
-    here: PortalUnderTest, header: str
+    door: PortalUnderTest, header: str
 ) -> None:
-    assert asked(here, "127.0.0.1", **{header: "127.0.0.1"}).status_code == 401
+    assert asked(door, "127.0.0.1", **{header: "127.0.0.1"}).status_code == 401
 
 
 @pytest.mark.parametrize(
