@@ -8,7 +8,7 @@ from engineshed_packages.protocol import PollAnswer
 from engineshed_server.api.context import portal
 from engineshed_server.api.files import Sent
 from engineshed_server.domain import metrics
-from engineshed_server.domain.metrics import Meters
+from engineshed_server.domain.metrics import Cell, Meters
 
 _POLL = "protocol.poll"
 _UPLOADS = frozenset({"bundles", "uploads"})
@@ -19,6 +19,11 @@ def count_poll(meters: Meters, answer: PollAnswer) -> None:
     """A poll that was answered."""
     outcome = metrics.NO_NEWS if answer.order is None else metrics.ORDER
     meters.count(metrics.POLLS, outcome, answer.code)
+
+
+def quiet_polls(meters: Meters, code: str) -> Cell:
+    """Where polls are counted that were answered with *code* and without news."""
+    return meters.cell(metrics.POLLS, metrics.NO_NEWS, code)
 
 
 def count_request(request: Request, status: int, *, problem: str | None) -> None:

@@ -22,6 +22,7 @@ from engineshed_server.api.connections import Connection
 from engineshed_server.api.context import now
 from engineshed_server.api.forwarded import client_of
 from engineshed_server.api.request_ids import HEADER, begin_request, end_request, request_id
+from engineshed_server.domain.metrics import Cell
 from engineshed_server.errors import ServerError
 from engineshed_server.services import access, fleet
 from engineshed_server.services.portal import Portal
@@ -42,6 +43,7 @@ class PollLane:
     def __init__(self, portal: Portal, application: WSGIApplication) -> None:
         self._portal = portal
         self._application = application
+        self._counted: dict[str, Cell] = {}  # by code
         self._max_bytes = min(MAX_POLL_BYTES, portal.settings.json_bytes)
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
@@ -85,7 +87,10 @@ class PollLane:
             return None
         if answer is None:
             return None
-        metering.count_poll(self._portal.meters, answer)
+        counted = self._counted.get(answer.code)
+        if counted is None:
+            counted = self._counted[answer.code] = metering.quiet_polls(self._portal.meters, answer.code)
+        counted.add()
         logger.debug("poll answered", extra={"engine": engine_id, "code": answer.code})
         return answer.to_bytes()
 

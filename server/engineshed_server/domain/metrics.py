@@ -42,11 +42,21 @@ class Reading:
     value: float
 
 
+class Cell(Protocol):
+    """One series of a process: for what is counted so often that looking it up would be felt."""
+
+    def add(self, by: int = 1) -> None:
+        """Count."""
+
+
 class Meters(Protocol):
     """Where a process counts, and what it tells of all processes of the portal."""
 
     def count(self, counter: Counter, /, *labels: str, by: int = 1) -> None:
         """Add *by* to *counter* for *labels*, which are in the counter's order; cheap, and never fails."""
+
+    def cell(self, counter: Counter, /, *labels: str) -> Cell:
+        """Where ``count`` with the same arguments counts; good until ``close``."""
 
     def expose(self, readings: Sequence[Reading]) -> bytes:
         """All counters of all processes and *readings*, in the text format of Prometheus.

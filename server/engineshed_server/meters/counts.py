@@ -1,6 +1,6 @@
 """Counting in one process: whole numbers in its memory, written through to its file where it has one.
 
-Measured, a count takes 0.5 microseconds without the file and 0.9 with it: a poll is answered in fifty.
+A poll is answered in some fifty microseconds: the fast lane keeps its ``cell``, and counts in about one.
 """
 
 from __future__ import annotations
@@ -10,44 +10,58 @@ import threading
 from collections.abc import Sequence
 from pathlib import Path
 
-from prometheus_client.mmap_dict import MmapedDict
-
 from engineshed_server.domain.metrics import WORKERS, Counter, Reading
 from engineshed_server.meters import shared
 from engineshed_server.meters.exposition import write_metrics
-from engineshed_server.meters.shared import MAX_SERIES, Series, key_of
+from engineshed_server.meters.shared import MAX_SERIES, OwnFile, Series
 
 logger = logging.getLogger(__name__)
 
 OTHER = "other"
 
 
-class _Cell:
-    """One series of this process, and its name in the file."""
+class CountCell:
+    """One series of this process; *values* is its file, and *place* where it stands there."""
 
-    __slots__ = ("key", "value")
+    __slots__ = ("_lock", "_place", "_values", "value")
 
-    def __init__(self, key: str) -> None:
-        self.key = key
+    def __init__(self, lock: threading.Lock, values: memoryview[float] | None, place: int) -> None:
         self.value = 0
+        self._lock = lock
+        self._values = values
+        self._place = place
+
+    def add(self, by: int = 1) -> None:
+        """Count."""
+        with self._lock:
+            self.value += by
+            if self._values is not None:
+                self._values[self._place] = self.value
+
+    def let_go(self) -> None:
+        """Write to the file no more; the lock is held."""
+        self._values = None
 
 
 class Counts:
-    """The ``Meters`` of a process that is alone: a command, or a test."""
+    """The ``Meters`` of a process that is alone: a command, or a test. *file*: of one that is not."""
 
-    def __init__(self) -> None:
-        self._cells: dict[Series, _Cell] = {}
+    def __init__(self, file: OwnFile | None = None) -> None:
+        self._cells: dict[Series, CountCell] = {}
         self._lock = threading.Lock()
-        self._file: MmapedDict | None = None
+        self._file = file
 
     def count(self, counter: Counter, /, *labels: str, by: int = 1) -> None:
         """Add *by* to *counter* for *labels*."""
-        series = (counter, labels)
+        self.cell(counter, *labels).add(by)
+
+    def cell(self, counter: Counter, /, *labels: str) -> CountCell:
+        """Where *counter* is counted for *labels*."""
+        found = self._cells.get((counter, labels))
+        if found is not None:
+            return found
         with self._lock:
-            cell = self._cells.get(series) or self._new_cell(series)
-            cell.value += by
-            if self._file is not None:
-                self._file.write_value(cell.key, cell.value, 0.0)
+            return self._new_cell((counter, labels))
 
     def expose(self, readings: Sequence[Reading]) -> bytes:
         """What this process has counted, and *readings*."""
@@ -56,6 +70,8 @@ class Counts:
     def close(self) -> None:
         """Let go of the file, if there is one."""
         with self._lock:
+            for cell in self._cells.values():
+                cell.let_go()
             if self._file is not None:
                 self._file.close()
                 self._file = None
@@ -64,25 +80,32 @@ class Counts:
         with self._lock:
             return {series: cell.value for series, cell in self._cells.items()}
 
-    def _new_cell(self, series: Series) -> _Cell:
+    def _new_cell(self, series: Series) -> CountCell:
         counter, labels = series
-        if len(self._cells) >= MAX_SERIES:
+        if series not in self._cells and len(self._cells) >= MAX_SERIES:
             series = (counter, (OTHER,) * len(labels))
-        return self._cells.setdefault(series, _Cell(key_of(series)))
+        if series not in self._cells:
+            file = self._file
+            place = 0 if file is None else file.add(series)
+            self._cells[series] = CountCell(self._lock, None if file is None else file.values, place)
+        return self._cells[series]
 
 
 class SharedCounts(Counts):
     """The ``Meters`` of a worker, which speaks for all of them: *folder* is theirs."""
 
     def __init__(self, folder: Path) -> None:
-        super().__init__()
         self._folder = folder
         self._path: Path | None = None
         try:
-            self._path, self._file = shared.open_own(folder)
+            file = OwnFile(folder)
         except OSError as err:
             # It serves all the same, and tells its own counts when it is the one that is asked.
             logger.warning("counts not shared", extra={"folder": str(folder), "reason": err.strerror})
+            super().__init__()
+        else:
+            self._path = file.path
+            super().__init__(file)
 
     def expose(self, readings: Sequence[Reading]) -> bytes:
         """What all processes have counted, and *readings*."""

@@ -10,6 +10,7 @@ The folder counts since the web server's start: ``empty`` is for its first proce
 from __future__ import annotations
 
 import json
+import mmap
 import os
 import secrets
 from collections.abc import Iterator, Mapping
@@ -46,15 +47,37 @@ def empty(folder: Path) -> None:
             path.unlink(missing_ok=True)
 
 
-def open_own(folder: Path) -> tuple[Path, MmapedDict]:
-    """A new file for this process.
+class OwnFile:
+    """The file of this process.
+
+    The library writes the names. Their values are numbers in ``values``, each at its place: whoever counts
+    stores them there himself, in less time than the library takes.
 
     Raises:
         OSError: there is no space for it, or no folder.
     """
-    path = folder / f"{os.getpid()}-{secrets.token_hex(4)}.db"
-    _allocate(path)
-    return path, MmapedDict(str(path))
+
+    def __init__(self, folder: Path) -> None:
+        self.path = folder / f"{os.getpid()}-{secrets.token_hex(4)}.db"
+        _allocate(self.path)
+        self._names = MmapedDict(str(self.path))
+        with self.path.open("r+b") as file:
+            self._mapped = mmap.mmap(file.fileno(), FILE_BYTES)
+        self.values = memoryview(self._mapped).cast("d")
+
+    def add(self, series: Series) -> int:
+        """Write the name of *series* with the value 0; the place of the value."""
+        name = key_of(series)
+        self._names.write_value(name, 0.0, 0.0)
+        found = MmapedDict.read_all_values_from_file(str(self.path))
+        position: int = next(place for key, _, _, place in found if key == name)
+        return position // self.values.itemsize
+
+    def close(self) -> None:
+        """Let go of it; what is in it stays."""
+        self.values.release()
+        self._mapped.close()
+        self._names.close()
 
 
 def _allocate(path: Path) -> None:
