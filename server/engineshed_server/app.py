@@ -25,7 +25,7 @@ from engineshed_server.web.site import add_pages
 logger = logging.getLogger(__name__)
 
 # Asked for so often that only their failures are worth a line.
-QUIET_ENDPOINTS = frozenset({"protocol.poll", "health.healthz", "health.readyz", "metrics.metrics"})
+QUIET_ENDPOINTS = frozenset({"protocol.poll", "health.healthz", "health.readyz", "metrics.metrics", "static"})
 
 
 def create_app(portal: Portal) -> Flask:

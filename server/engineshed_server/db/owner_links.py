@@ -17,6 +17,12 @@ def replace_owner_link(session: Session, token_hash: str, *, now: datetime, expi
     session.add(OwnerLinkRow(token_hash=token_hash, created=now, expires=expires))
 
 
+def is_good_owner_link(session: Session, token_hash: str, *, now: datetime) -> bool:
+    """Whether the link could be used now."""
+    row = session.get(OwnerLinkRow, token_hash)
+    return row is not None and row.expires > now
+
+
 def consume_owner_link(session: Session, token_hash: str, *, now: datetime) -> bool:
     """Use the link up; false when it was used, replaced, is over or never was."""
     statement = delete(OwnerLinkRow).where(OwnerLinkRow.token_hash == token_hash, OwnerLinkRow.expires > now)

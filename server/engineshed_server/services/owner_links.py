@@ -63,30 +63,42 @@ def redeem_owner_link(
         Refused: ``user-name``, ``password-weak``. Conflict: ``user-exists``; the link is still good then.
         Throttled: ``login-delayed``. TryLater: ``login-busy``.
     """
-    source = guesses.source_of("owner-link", visitor.address)
-    with portal.database.read() as session:
-        wait_s = guesses.wait_left_s(session, source, now=now)
-    if wait_s:
-        message = f"too many links from this address were none: wait {wait_s} s, then try again"
-        raise Throttled("login-delayed", message, retry_after_s=wait_s)
+    token_hash, secret = hash_secret(code.strip()[:MAX_CODE_CHARS]), new_secret("session")
+    _check_link(portal, token_hash, visitor=visitor, now=now)
     record = new_user(name=name, password=password, role=Role.OWNER, now=now)
     actor = actor_of(record.name, address=visitor.address, request=visitor.request)
-    token_hash, secret = hash_secret(code.strip()[:MAX_CODE_CHARS]), new_secret("session")
 
-    def redeem() -> NewSession | ServerError:
-        # Returned and not raised: raised in here the refusal would roll back its own count.
+    def redeem() -> NewSession:
         with portal.database.write() as session:
             if not owner_links.consume_owner_link(session, token_hash, now=now):
-                guesses.count_failure(session, source, now=now)
-                return _unknown()
+                raise _unknown()  # somebody else was faster
             add_user(session, record, actor=actor, now=now)
             begun = begin_session(session, portal, record, secret=secret, visitor=visitor, now=now)
             return NewSession(signed_in=signed_in_of(begun, record.role), secret=secret)
 
-    made = run_again_when_raced(redeem)
-    if isinstance(made, ServerError):
-        raise made
-    return made
+    return run_again_when_raced(redeem)
+
+
+def _check_link(portal: Portal, token_hash: str, *, visitor: Visitor, now: datetime) -> None:
+    """Count and refuse a link that is none, before anything costly is done for it."""
+    source = guesses.source_of("owner-link", visitor.address)
+    with portal.database.read() as session:
+        wait_s = guesses.wait_left_s(session, source, now=now)
+        good = owner_links.is_good_owner_link(session, token_hash, now=now)
+    if good:
+        return  # there is nothing to guess in 160 bits: whoever has it need not wait for who has not
+    if wait_s:
+        message = f"too many links from this address were none: wait {wait_s} s, then try again"
+        raise Throttled("login-delayed", message, retry_after_s=wait_s)
+    run_again_when_raced(lambda: _count(portal, source, visitor=visitor, now=now))
+    raise _unknown()
+
+
+def _count(portal: Portal, source: str, *, visitor: Visitor, now: datetime) -> None:
+    with portal.database.write() as session:
+        guesses.count_failure(session, source, now=now)
+        visitors = Actor("visitor", address=visitor.address, request=visitor.request)
+        add_audit(session, "owner-link-failed", subject="owner link", actor=visitors, now=now)
 
 
 def _unknown() -> ServerError:

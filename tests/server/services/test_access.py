@@ -12,7 +12,7 @@ from engineshed_server.domain.actors import Actor
 from engineshed_server.errors import NotAuthenticated
 from engineshed_server.services import access, engines
 from tests.server.portals import House
-from tests.server.services.sql_counter import counted
+from tests.server.statements import counted
 
 
 def test_a_secret_is_exchanged_for_a_token_that_proves_the_engine(house: House) -> None:

@@ -26,7 +26,7 @@ from engineshed_server.services.api_tokens import (
 )
 from tests.server.databases import everything_in
 from tests.server.portals import House
-from tests.server.services.sql_counter import counted
+from tests.server.statements import counted
 
 
 def make(house: House, scope: Scope = Scope.VIEWER) -> NewApiToken:

@@ -12,7 +12,7 @@ from engineshed_server.errors import NotAllowed, NotFound
 from engineshed_server.services import access, fleet, releases
 from engineshed_server.services.reports import record_report
 from tests.server.portals import House, poll_of, report_of, skipped
-from tests.server.services.sql_counter import counted
+from tests.server.statements import counted
 from tests.vendor import PRODUCT
 
 

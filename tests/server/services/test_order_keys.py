@@ -32,7 +32,7 @@ from engineshed_server.services.ordering import Ask, give_order
 from engineshed_server.services.portal_addresses import set_portals, show_addresses
 from engineshed_server.wiring import open_keyless_portal
 from tests.server.portals import House, envelope_of, poll_of, report_of
-from tests.server.services.sql_counter import counted
+from tests.server.statements import counted
 
 ADMIN = Actor("cli")
 ATTEMPT = derived_id("att", "one")

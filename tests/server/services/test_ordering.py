@@ -23,7 +23,7 @@ from engineshed_server.services.holds import HoldChange, change_hold
 from engineshed_server.services.ordering import Ask, give_order, give_orders, list_group
 from engineshed_server.services.stops import turn_off, turn_on
 from tests.server.portals import ACTOR, House, poll_of, report_of, skipped
-from tests.server.services.sql_counter import counted
+from tests.server.statements import counted
 from tests.vendor import PRODUCT
 
 ATTEMPT = derived_id("att", "one")

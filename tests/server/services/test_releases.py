@@ -6,7 +6,7 @@ from engineshed_packages.repository.releases import ReleaseChange
 from engineshed_server.errors import NotFound
 from engineshed_server.services import releases
 from tests.server.portals import House
-from tests.server.services.sql_counter import counted
+from tests.server.statements import counted
 from tests.vendor import PRODUCT
 
 

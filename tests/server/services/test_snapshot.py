@@ -13,7 +13,7 @@ from engineshed_server.errors import TryLater
 from engineshed_server.services import engines
 from tests.server.databases import DatabaseAway
 from tests.server.portals import House
-from tests.server.services.sql_counter import counted
+from tests.server.statements import counted
 from tests.vendor import PRODUCT
 
 

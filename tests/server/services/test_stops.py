@@ -17,7 +17,7 @@ from engineshed_server.services.holds import HoldChange, change_hold
 from engineshed_server.services.readiness import check_readiness
 from engineshed_server.services.stops import StopChanged, list_stops, turn_off, turn_on
 from tests.server.portals import ACTOR, House, poll_of
-from tests.server.services.sql_counter import counted
+from tests.server.statements import counted
 from tests.vendor import PRODUCT
 
 ATTEMPT = derived_id("att", "one")
