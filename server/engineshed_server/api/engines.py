@@ -36,11 +36,13 @@ def enrol() -> Response:
     return json_answer(enrolment.enrol(portal(), wanted, address=client_address(), now=now()).to_bytes())
 
 
-@routes.raw("POST", "/token", access=EVERYBODY, document=protocol.TOKEN, refuses=(NotAuthenticated,))
+@routes.raw(
+    "POST", "/token", access=EVERYBODY, document=protocol.TOKEN, refuses=(NotAuthenticated, Throttled)
+)
 def token() -> Response:
     """Exchange an engine's secret for an access token."""
     wanted = TokenRequest.from_bytes(_body(MAX_REQUEST_BYTES))
-    return json_answer(access.issue(portal(), wanted, now=now()).to_bytes())
+    return json_answer(access.issue(portal(), wanted, address=client_address(), now=now()).to_bytes())
 
 
 @routes.raw("POST", "/poll", access=ENGINES, document=protocol.POLL, refuses=(Conflict,))

@@ -3,6 +3,10 @@
 Whether the engine may still come is asked from the process' memory at every request, whatever the token
 says. A token names the generation of the database it was issued at: a process whose memory is older looks
 again first, so that an engine that has just joined and must wait is not taken for one that need not.
+
+Wrong secrets are counted per address in the database and cost growing waits (``guesses``), known engine or
+not. Only wrong ones wait: a genuine engine gets its token at once, whoever guesses for it, even from its own
+address. Its secret has 160 bits: nothing is gained by the right one's being looked at.
 """
 
 from __future__ import annotations
@@ -12,8 +16,12 @@ from datetime import datetime
 from engineshed_packages.enrolment import TokenAnswer, TokenRequest
 from engineshed_server.db import engines
 from engineshed_server.db import portal as portal_rows
-from engineshed_server.errors import NotAllowed, NotAuthenticated
+from engineshed_server.db.audit import add_audit
+from engineshed_server.domain.actors import Actor
+from engineshed_server.errors import NotAllowed, NotAuthenticated, ServerError, Throttled
+from engineshed_server.services.guesses import count_failure, source_of, wait_left_s
 from engineshed_server.services.portal import Portal
+from engineshed_server.services.racing import run_again_when_raced
 from engineshed_server.services.secret_texts import is_secret
 
 _NO_HASH = "0" * 64  # an unknown engine costs the same comparison as a known one with a wrong secret
@@ -45,19 +53,22 @@ def refuse_waiting(engine_id: str) -> NotAllowed:
     )
 
 
-def issue(portal: Portal, request: TokenRequest, *, now: datetime) -> TokenAnswer:
+def issue(portal: Portal, request: TokenRequest, *, address: str, now: datetime) -> TokenAnswer:
     """Give an engine an access token for its secret; one that waits for approval may poll with it.
 
     Raises:
         NotAuthenticated: ``engine-secret-wrong`` (also for an engine nobody knows), ``engine-revoked`` or
             ``engine-rejected``.
+        Throttled: ``token-delayed``: the secret is wrong, and so were too many before it, from this address.
     """
     with portal.database.read() as session:
         known = engines.find_credential(session, request.engine)
         generation = portal_rows.get_generation(session)
     right = is_secret(request.secret, _NO_HASH if known is None else known.secret_hash)
     if known is None or not right:
-        raise NotAuthenticated(
+        subject = "unknown engine" if known is None else request.engine
+        wrong = _refuse_guess(portal, address, subject=subject, now=now)
+        raise wrong or NotAuthenticated(
             "engine-secret-wrong",
             f"engine {request.engine} is unknown or its secret is wrong: after a re-enrolment only the "
             "host that joined last has the right one",
@@ -68,6 +79,28 @@ def issue(portal: Portal, request: TokenRequest, *, now: datetime) -> TokenAnswe
         request.engine, lifetime_s=lifetime_s, now=now, secret_no=known.secret_no, generation=generation
     )
     return TokenAnswer(access_token=token, expires_s=lifetime_s)
+
+
+def _refuse_guess(portal: Portal, address: str, *, subject: str, now: datetime) -> ServerError | None:
+    """Count a wrong secret from *address*; an error instead when who guesses there has to wait."""
+    source = source_of("token", address)
+    with portal.database.read() as session:
+        wait_s = wait_left_s(session, source, now=now)
+    if wait_s > 0:
+        return Throttled(
+            "token-delayed",
+            f"too many wrong secrets of engines from this address: wait {wait_s} s",
+            retry_after_s=wait_s,
+        )
+
+    def count() -> None:
+        with portal.database.write() as session:
+            count_failure(session, source, now=now)
+            actor = Actor("engine", address=address)
+            add_audit(session, "engine-secret-wrong", subject=subject, actor=actor, now=now)
+
+    run_again_when_raced(count)
+    return None
 
 
 def verify_engine(portal: Portal, token: str, *, now: datetime) -> str:

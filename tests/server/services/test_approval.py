@@ -31,7 +31,7 @@ def waiting(house: House) -> EnrolAnswer:
 
 def token_of(house: House, engine: EnrolAnswer) -> str:
     request = TokenRequest(engine=engine.engine, secret=engine.secret)
-    return access.issue(house.portal, request, now=house.now).access_token
+    return access.issue(house.portal, request, address="192.0.2.1", now=house.now).access_token
 
 
 def state_of(house: House, engine: EnrolAnswer) -> str:

@@ -280,7 +280,7 @@ def take_place(house: House, engine: EnrolAnswer, **terms: object) -> EnrolAnswe
 
 def access_token(house: House, engine: EnrolAnswer) -> str:
     request = TokenRequest(engine=engine.engine, secret=engine.secret)
-    return access.issue(house.portal, request, now=house.now).access_token
+    return access.issue(house.portal, request, address="192.0.2.1", now=house.now).access_token
 
 
 def test_who_takes_an_engines_place_keeps_its_id_and_history(house: House) -> None:
