@@ -61,7 +61,8 @@ def test_the_same_bundle_twice_changes_nothing(house: House) -> None:
 
 def test_every_change_has_its_row_in_the_audit_with_who_did_it(house: House) -> None:
     house.publish("1.0.0")
-    assert house.audited()[1:] == ["package-stored", "package-published", "metadata-published"]
+    _, _, *audited = house.audited()  # the first two are of `init`
+    assert audited == ["package-stored", "package-published", "metadata-published"]
 
 
 def test_a_release_on_several_platforms_is_one_release(house: House) -> None:
