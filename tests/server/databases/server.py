@@ -18,6 +18,7 @@ from pathlib import Path
 
 import sqlalchemy as sa
 
+from engineshed_server.db.models import Base
 from tests.server.databases.store import DatabaseStore
 
 PREFIX = "engineshed_test_"
@@ -147,9 +148,9 @@ class ServerStore(DatabaseStore):
         return [tuple(row) for row in [*rows, *revisions]]
 
     def _filled(self, connection: sa.Connection) -> list[str]:
-        """Quoted names of the tables that hold rows."""
+        """Quoted names of the tables that hold rows, those first that refer to others."""
         preparer = connection.dialect.identifier_preparer
-        names = [name for name in sa.inspect(connection).get_table_names() if name != VERSION_TABLE]
+        names = [table.name for table in reversed(Base.metadata.sorted_tables)]
         query = " UNION ALL ".join(
             f"SELECT '{name}' WHERE EXISTS (SELECT 1 FROM {preparer.quote(name)})" for name in names
         )
