@@ -11,7 +11,7 @@ import re
 import subprocess
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -79,13 +79,18 @@ def _is_traced(pid: int) -> bool:
 
 
 @contextmanager
-def dry_run(pid: int, log: Path) -> Iterator[None]:
-    """Write the mutating calls of the process into `log` while the block runs."""
-    tracer = _strace(pid, ["-e", f"trace={','.join(MUTATING)}"], log)
+def traced(pid: int, log: Path, *, words: Sequence[str] = ()) -> Iterator[None]:
+    """Write the calls of the process into `log` while the block runs: all, or those strace's `words` name."""
+    tracer = _strace(pid, words, log)
     try:
         yield
     finally:
         _end(tracer)
+
+
+def dry_run(pid: int, log: Path) -> AbstractContextManager[None]:
+    """Write the mutating calls of the process into `log` while the block runs."""
+    return traced(pid, log, words=["-e", f"trace={','.join(MUTATING)}"])
 
 
 @contextmanager

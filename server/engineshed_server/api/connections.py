@@ -17,7 +17,7 @@ import os
 import socket
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from enum import Enum
 from typing import BinaryIO, NamedTuple
 
@@ -121,6 +121,29 @@ class Connection(socket.socket):
         """Wait no longer for a body; whether there is a request at all that can be answered."""
         self._is_late = True
         return self._gathered.has_head
+
+    # --- without a thread ----------------------------------------------------------------------------------
+
+    def whole_request(self) -> bytes:
+        """The request that was gathered, when it is here to its end and nothing else is; else nothing."""
+        return self._gathered.only()
+
+    def answer_request(self, answer: bytes) -> bool:
+        """Answer the whole request that was gathered, without waiting; false when the peer takes nothing now.
+
+        A peer that takes a part or is gone has had its answer: the connection ends.
+        """
+        try:
+            sent = self.send(answer, socket.MSG_DONTWAIT)
+        except BlockingIOError:
+            return False
+        except OSError:
+            sent = 0
+        self._gathered.take(len(self._gathered))
+        if sent < len(answer):
+            with suppress(OSError):  # what is received next is the end, now at the latest
+                self.shutdown(socket.SHUT_RDWR)
+        return True
 
     # --- while a thread works on it ------------------------------------------------------------------------
 

@@ -38,6 +38,10 @@ class Gathered:
         """Whether the head is here to its end."""
         return self._needed is not None
 
+    def only(self) -> bytes:
+        """The request, when it is here and nothing else is; else nothing."""
+        return bytes(self._data) if len(self._data) == self._needed else b""
+
     def add(self, data: bytes) -> None:
         """More has come."""
         self._data += data

@@ -6,9 +6,9 @@ Each may stay for the same time, so the one that came first is the first whose t
 from __future__ import annotations
 
 import selectors
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
-from itertools import takewhile
+from itertools import islice, takewhile
 from typing import Protocol
 
 from engineshed_server.api.connections import Connection
@@ -57,3 +57,37 @@ class Waiting:
     def _readable(self, peer: Peer, _file: object) -> None:
         if peer in self._since_s:  # else another event of the same round has ended it
             self._go_on(peer)
+
+
+class Kept:
+    """Connections kept for a next request, the one kept longest first.
+
+    In the place of the ``deque`` that gunicorn has for them: it searches that from its beginning for each
+    request that comes by one of them.
+    """
+
+    def __init__(self) -> None:
+        self._peers: dict[Peer, None] = {}
+
+    def __len__(self) -> int:
+        return len(self._peers)
+
+    def __iter__(self) -> Iterator[Peer]:
+        return iter(self._peers)
+
+    def __getitem__(self, number: int) -> Peer:
+        return next(islice(self._peers, number, None))
+
+    def append(self, peer: Peer) -> None:
+        """Keep *peer*, as the newest."""
+        self._peers[peer] = None
+
+    def remove(self, peer: Peer) -> None:
+        """Keep *peer* no longer."""
+        del self._peers[peer]
+
+    def popleft(self) -> Peer:
+        """Keep the oldest no longer; gives it."""
+        peer = self[0]
+        del self._peers[peer]
+        return peer

@@ -5,13 +5,18 @@ the peer to take a file, in the end for the peer to close. Here threads only wor
 watched with all others by the thread that accepts (``Waiting``): until its request is gathered, and until it
 has taken the last answer. Files that a peer takes slowly are sent by the ``Sender``. See ``api.connections``.
 
+A plain poll without news that thread answers itself (``Polls``), one for each time a connection is looked at:
+what else is waited for has its turn between any two of one peer.
+
 What gunicorn cannot parse never reaches the application; its answer in HTML is turned into problem+json.
 """
 
 from __future__ import annotations
 
+import selectors
 import time
 from concurrent.futures import Future
+from functools import partial
 from typing import Protocol, cast
 
 # gunicorn carries no type information, hence what is made of its classes is unchecked as well.
@@ -20,8 +25,10 @@ from gunicorn.workers.gthread import ThreadWorker  # type: ignore[import-untyped
 from engineshed_server import problems
 from engineshed_server.api.connections import GATHER_S, LINGER_S, Connection, Progress
 from engineshed_server.api.request_ids import begin_request, end_request, request_id
+from engineshed_server.app import poll_lane
+from engineshed_server.serve.polls import Polls
 from engineshed_server.serve.sender import Sender
-from engineshed_server.serve.waiting import Peer, Waiting
+from engineshed_server.serve.waiting import Kept, Peer, Waiting
 
 STOPPING_S = 2.0  # a request that has begun when the worker stops may still come
 _SENDING = object()  # the answer's file is on its way
@@ -38,8 +45,11 @@ class _Parser(Protocol):
 class _Conn(Peer, Protocol):
     """The attributes of gunicorn's connections that are used here."""
 
+    client: object
     parser: _Parser
     data_ready: bool
+
+    def set_timeout(self) -> None: ...
 
     def close(self) -> None: ...
 
@@ -51,6 +61,8 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # its base is unchecked, see 
         """Serve until told to stop."""
         self._gathering = Waiting(self.poller, self._gather)
         self._leaving = Waiting(self.poller, self._look_whether_left)
+        self.keepalived_conns = Kept()
+        self._polls = Polls(poll_lane(self.wsgi))
         self._sender = Sender()
         self._sender.start()
         try:
@@ -74,10 +86,37 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # its base is unchecked, see 
             self._gathering.begin(peer, now_s=time.monotonic())
             return
         self._gathering.end(peer)
-        if progress is Progress.READY:
-            super().enqueue_req(peer)
-        else:
+        if progress is Progress.ENDED:
             self._drop(peer)
+        elif self._answer_poll(cast(_Conn, peer)):
+            self._keep(cast(_Conn, peer))
+        else:
+            super().enqueue_req(peer)
+
+    def on_client_socket_readable(self, conn: _Conn, client: Connection) -> None:
+        """Look at a connection that was kept: something has come, or its end."""
+        client.begin_request()
+        if client.gather() is Progress.READY and self._answer_poll(conn):
+            # It stays in the selector, where every change costs a system call.
+            self.keepalived_conns.remove(conn)
+            conn.set_timeout()
+            self.keepalived_conns.append(conn)
+        else:
+            super().on_client_socket_readable(conn, client)
+
+    def _answer_poll(self, conn: _Conn) -> bool:
+        """Whether the request that was gathered is a poll, and has been answered."""
+        if not self.alive or len(self.keepalived_conns) >= self.max_keepalived:
+            return False  # this answer shall be the last of its connection
+        answer = self._polls.answer(conn.sock.whole_request(), client=conn.client)
+        return answer is not None and conn.sock.answer_request(answer)
+
+    def _keep(self, conn: _Conn) -> None:
+        """Wait for the connection's next request, as long as gunicorn does."""
+        conn.set_timeout()
+        self.keepalived_conns.append(conn)
+        go_on = partial(self.on_client_socket_readable, conn)
+        self.poller.register(conn.sock, selectors.EVENT_READ, go_on)
 
     def murder_pending(self) -> None:
         """Let those go whose time is over."""

@@ -19,10 +19,12 @@ from engineshed_server.db import portal as portal_rows
 from engineshed_server.db.audit import add_audit
 from engineshed_server.domain.actors import Actor
 from engineshed_server.errors import NotAllowed, NotAuthenticated, ServerError, Throttled
+from engineshed_server.services.access_tokens import Access
 from engineshed_server.services.guesses import count_failure, source_of, wait_left_s
 from engineshed_server.services.portal import Portal
 from engineshed_server.services.racing import run_again_when_raced
 from engineshed_server.services.secret_texts import is_secret
+from engineshed_server.services.snapshot import Snapshot
 
 _NO_HASH = "0" * 64  # an unknown engine costs the same comparison as a known one with a wrong secret
 
@@ -114,7 +116,25 @@ def verify_engine(portal: Portal, token: str, *, now: datetime) -> str:
     access = portal.access.verify(token, now=now)
     if access.generation > portal.snapshot.current().generation:
         portal.snapshot.refresh()
-    snapshot = portal.snapshot.current()
+    return _check_may_come(access, portal.snapshot.current())
+
+
+def recall_engine(portal: Portal, token: str, *, now: datetime) -> str | None:
+    """As ``verify_engine``, for who must not wait: None when more than memory is to be asked.
+
+    That is a token this process has not verified before, one that is over, and one that is younger than
+    what this process knows.
+
+    Raises:
+        NotAuthenticated: codes ``engine-revoked``, ``engine-rejected`` and ``engine-replaced``.
+    """
+    access, snapshot = portal.access.recall(token), portal.snapshot.current()
+    if access is None or now >= access.expires or access.generation > snapshot.generation:
+        return None
+    return _check_may_come(access, snapshot)
+
+
+def _check_may_come(access: Access, snapshot: Snapshot) -> str:
     check_not_barred(access.engine_id, snapshot.state_of(access.engine_id))
     if access.secret_no < snapshot.secret_numbers.get(access.engine_id, 1):
         raise NotAuthenticated(

@@ -106,7 +106,7 @@ class AccessTokens:
             raise NotAuthenticated(
                 "access-token-too-large", f"an access token has at most {MAX_TOKEN_BYTES} ASCII characters"
             )
-        access = self._recall(token)
+        access = self.recall(token)
         if access is None:
             access = self._read(token, now=now)
             self._remember(token, access)
@@ -160,7 +160,8 @@ class AccessTokens:
             engine_id=engine_id, expires=_moment(expires), secret_no=secret_no, generation=generation
         )
 
-    def _recall(self, token: str) -> Access | None:
+    def recall(self, token: str) -> Access | None:
+        """What *token* was found to say before, which may be over by now; None: it was not verified yet."""
         with self._lock:
             access = self._remembered.get(token)
             if access is not None:

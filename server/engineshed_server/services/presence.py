@@ -73,10 +73,10 @@ class Presence:
         Raises:
             TryLater: the database is away; nothing is lost but the time.
         """
-        with self._lock:
-            # In one order in every process: two that write the same engines do not block each other.
-            waiting = sorted(self._waiting.values(), key=lambda presence: presence.engine_id)
-            self._waiting = {}
+        with self._lock:  # for a moment only: who answers polls waits for it
+            noted, self._waiting = self._waiting, {}
+        # In one order in every process: two that write the same engines do not block each other.
+        waiting = sorted(noted.values(), key=lambda presence: presence.engine_id)
         for start in range(0, len(waiting), MAX_PER_TRANSACTION):
             part = waiting[start : start + MAX_PER_TRANSACTION]
             try:
