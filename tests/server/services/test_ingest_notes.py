@@ -43,7 +43,7 @@ def stored(house: House) -> Path:
 def test_the_notes_of_a_release_are_published_with_it(house: House) -> None:
     house.ingest_file(release(house))
     assert stored(house).read_bytes() == house.vendor.notes().read_bytes()
-    assert house.audited()[1:3] == ["package-stored", "notes-stored"]
+    assert house.audited()[2:4] == ["package-stored", "notes-stored"]
 
 
 def test_a_release_without_notes_has_none(house: House) -> None:
