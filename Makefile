@@ -74,6 +74,10 @@ screenshots: $(STAMP) ## Write every page, light and dark, to docs/screenshots/ 
 golden: $(STAMP) ## Write the golden files of the formats anew (old ones are kept)
 	@$(BIN)/python -m tests.golden $(ARGS)
 
+.PHONY: client
+client: $(STAMP) ## Build the updater as one file, build/client/engineshed-client.pyz (ARGS="--runtime FOLDER")
+	@$(BIN)/python deploy/build_client.py $(ARGS)
+
 .PHONY: units
 units: $(STAMP) ## Write deploy/*.service anew from the templates that `service install` uses
 	@$(BIN)/python deploy/render_units.py $(ARGS)

@@ -238,7 +238,11 @@ class PortalProcess:
 
 
 class EngineHost:
-    """A host: a base with its updater and a sample engine; a context manager that ends the engine."""
+    """A host: a base with its updater and a sample engine; a context manager that ends the engine.
+
+    Attributes:
+        program: the words that run the updater.
+    """
 
     def __init__(
         self,
@@ -254,6 +258,7 @@ class EngineHost:
         self.product = product
         self._root_file = root_file
         self.environment = {**_surroundings(), **(updater_environment or {})}
+        self.program = [_command("engineshed-client")]
         self._updaters: list[subprocess.Popen[bytes]] = []
         self._port_keeper = keep_port()
         self.url = f"http://127.0.0.1:{self._port_keeper.getsockname()[1]}"
@@ -292,7 +297,7 @@ class EngineHost:
     def client(self, *words: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
         """Run a command of the updater to its end."""
         return subprocess.run(
-            [_command("engineshed-client"), "--base", str(self.base), "--no-progress", *words],
+            [*self.program, "--base", str(self.base), "--no-progress", *words],
             input=stdin,
             capture_output=True,
             text=True,
@@ -308,7 +313,7 @@ class EngineHost:
         """Start ``engineshed-client run``; it is ended with the host."""
         with (self.base / "updater.log").open("ab") as log:
             updater = subprocess.Popen(
-                [_command("engineshed-client"), "--base", str(self.base), "run", *words],
+                [*self.program, "--base", str(self.base), "run", *words],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,

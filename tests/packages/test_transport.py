@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from engineshed_packages.errors import Missing, PackagesError, SourceRefused, Unavailable
-from engineshed_packages.transport import DownloadResult, FilePart, HttpClient, HttpRefused
+from engineshed_packages.transport import DownloadResult, FilePart, HttpClient, HttpRefused, deadline
 from tests.authority import Authority
 from tests.faulty_http import Exchange, FaultyServer, answers
 
@@ -254,6 +254,25 @@ def test_a_certificate_of_a_stranger_is_not_trusted(tmp_path: Path) -> None:
     ):
         assert post_fails(client, secure).code == "tls-failed"
         assert secure.requests == []
+
+
+def test_without_a_ca_file_the_shipped_cas_decide_and_no_file_is_made_of_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    authority = Authority(tmp_path)
+    # As in the single file, where there is no such file to be opened.
+    monkeypatch.setattr("requests.adapters.DEFAULT_CA_BUNDLE_PATH", str(tmp_path / "no-such.pem"))
+    with FaultyServer(tls=authority.server_context()) as secure:
+        secure.at("/poll", answers.json(b"{}"))
+        with HttpClient() as client:
+            assert post_fails(client, secure).code == "tls-failed"
+        monkeypatch.setattr("certifi.contents", authority.ca_file.read_text)
+        deadline._shipped_cas.cache_clear()
+        try:
+            with HttpClient() as client:
+                assert client.post_json(secure.url + "/poll", b"{}", max_bytes=10).status == 200
+        finally:
+            deadline._shipped_cas.cache_clear()
 
 
 def test_the_deadline_holds_over_tls(tmp_path: Path) -> None:

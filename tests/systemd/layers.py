@@ -3,6 +3,9 @@
     with Layers(cache) as layers:           # the first time minutes, then nothing
         layers.lower                        # for overlayfs, the upper one first
 
+    with Kept(cache) as kept:               # any other folder that takes long to make
+        folder = kept.layer("trixie", ["what it is made from"], build)
+
 Each layer is keyed by what it is made from and built under a lock, beside its place, then renamed. Who uses
 a layer holds its lock shared; one of another key that nobody holds is removed, so the cache does not grow.
 """
@@ -45,38 +48,22 @@ def host_suite() -> str:
     return found[1]
 
 
-class Layers:
-    """The two layers in *cache*, there until the end of the block."""
+class Kept:
+    """Layers in the folder *cache*, there until the end of the block."""
 
     def __init__(self, cache: Path) -> None:
         self._cache = cache
         self._held = ExitStack()
-        self.system = cache
-        self.libraries = cache
-
-    @property
-    def lower(self) -> str:
-        """``lowerdir=`` of an overlay."""
-        return f"{self.libraries}:{self.system}"
 
     def __enter__(self) -> Self:
         self._cache.mkdir(parents=True, exist_ok=True)
-        try:
-            suite = host_suite()
-            made_from = [inspect.getsource(_bootstrap), suite, *PACKAGES]
-            self.system = self._layer("system", made_from, lambda folder: _bootstrap(folder, suite))
-            sources = [inspect.getsource(function) for function in (_install, _download)]
-            made_from = [self.system.name, *sources, (LOCKS / "server.txt").read_text("utf-8"), _setuptools()]
-            self.libraries = self._layer("libraries", made_from, lambda folder: _install(folder, self.system))
-        except BaseException:
-            self._held.close()
-            raise
         return self
 
     def __exit__(self, *_: object) -> None:
         self._held.close()
 
-    def _layer(self, kind: str, made_from: Sequence[str], build: Callable[[Path], None]) -> Path:
+    def layer(self, kind: str, made_from: Sequence[str], build: Callable[[Path], None]) -> Path:
+        """The layer of that kind and key; *build* fills an empty folder when there is none."""
         text = "\0".join([platform.machine(), *made_from])
         key = hashlib.sha256(text.encode("utf-8")).hexdigest()[:16]
         place = self._cache / f"{kind}-{key}"
@@ -106,8 +93,40 @@ class Layers:
                 shutil.rmtree(other.with_suffix(".unfinished"), ignore_errors=True)
 
 
-def _bootstrap(folder: Path, suite: str) -> None:
-    words = ["debootstrap", "--variant=minbase", f"--include={','.join(PACKAGES)}", suite, str(folder)]
+class Layers:
+    """The two layers of a container, in *cache* until the end of the block."""
+
+    def __init__(self, cache: Path) -> None:
+        self._kept = Kept(cache)
+        self.system = cache
+        self.libraries = cache
+
+    @property
+    def lower(self) -> str:
+        """``lowerdir=`` of an overlay."""
+        return f"{self.libraries}:{self.system}"
+
+    def __enter__(self) -> Self:
+        kept = self._kept.__enter__()
+        try:
+            suite = host_suite()
+            made_from = [inspect.getsource(bootstrap), suite, *PACKAGES]
+            self.system = kept.layer("system", made_from, lambda folder: bootstrap(folder, suite, PACKAGES))
+            sources = [inspect.getsource(function) for function in (_install, _download)]
+            made_from = [self.system.name, *sources, (LOCKS / "server.txt").read_text("utf-8"), _setuptools()]
+            self.libraries = kept.layer("libraries", made_from, lambda folder: _install(folder, self.system))
+        except BaseException:
+            kept.__exit__()
+            raise
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._kept.__exit__()
+
+
+def bootstrap(folder: Path, suite: str, packages: Sequence[str]) -> None:
+    """A small Debian with *packages* in *folder*."""
+    words = ["debootstrap", "--variant=minbase", f"--include={','.join(packages)}", suite, str(folder)]
     _run(words)
     for path in ("var/cache/apt", "var/lib/apt/lists", "usr/share/doc", "usr/share/locale"):
         shutil.rmtree(folder / path, ignore_errors=True)

@@ -6,6 +6,9 @@ exchange's deadline as its timeout, so that no dribble outlives it.
 
 ``adapter()`` makes the requests adapter that does this; ``running(deadline)`` names the deadline of the
 exchange in hand. A response remembers the deadline it was asked under, wherever its body is read.
+
+Where nobody names a file of CAs, those that come with requests are read as a text: out of a single-file
+program they would have to be written somewhere first to be a file.
 """
 
 from __future__ import annotations
@@ -16,14 +19,18 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
+import certifi  # comes with requests
 import requests.adapters
 import urllib3
 import urllib3.connection
+import urllib3.util.ssl_
 
 if TYPE_CHECKING:
     import socket
+    import ssl
 
     from _typeshed import WriteableBuffer
 
@@ -122,6 +129,14 @@ class _TlsPool(urllib3.HTTPSConnectionPool):
 _POOLS: dict[str, type[urllib3.HTTPConnectionPool]] = {"http": _Pool, "https": _TlsPool}
 
 
+@cache
+def _shipped_cas() -> ssl.SSLContext:
+    """The CAs that come with requests; made when first needed, because it takes a tenth of a second."""
+    context = urllib3.util.ssl_.create_urllib3_context()
+    context.load_verify_locations(cadata=certifi.contents())
+    return context
+
+
 class _Adapter(requests.adapters.HTTPAdapter):
     def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:  # the signature is the adapter's own
         super().init_poolmanager(*args, **kwargs)
@@ -131,6 +146,19 @@ class _Adapter(requests.adapters.HTTPAdapter):
         manager: urllib3.ProxyManager = super().proxy_manager_for(*args, **kwargs)
         manager.pool_classes_by_scheme = _POOLS
         return manager
+
+    # Any: these two are as requests has them, whose stubs know the second without types.
+    def build_connection_pool_key_attributes(self, request: Any, verify: Any, cert: Any = None) -> Any:
+        host, pool = super().build_connection_pool_key_attributes(request, verify, cert)
+        if verify is True and host["scheme"] == "https":
+            return host, {**pool, "ssl_context": _shipped_cas()}
+        return host, pool
+
+    def cert_verify(self, conn: Any, url: str, verify: Any, cert: Any) -> None:
+        if verify is True and url.lower().startswith("https"):
+            conn.cert_reqs = "CERT_REQUIRED"  # by the context above: the adapter would name a file
+        else:
+            super().cert_verify(conn, url, verify, cert)  # type: ignore[no-untyped-call]
 
 
 def adapter() -> requests.adapters.HTTPAdapter:
