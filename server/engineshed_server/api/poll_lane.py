@@ -50,6 +50,7 @@ class PollLane:
         self._application = application
         self._counted: dict[str, Cell] = {}  # by code
         self._max_bytes = min(MAX_POLL_BYTES, portal.settings.json_bytes)
+        self._writes_lines = portal.settings.log_level == "debug"
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         """Answer one request, as PEP 3333 says."""
@@ -67,7 +68,7 @@ class PollLane:
 
     def answer_at_once(self, request: PollRequest, *, peer: str) -> tuple[Headers, bytes] | None:
         """Headers and body of the answer to a poll from *peer*; None when a thread shall give it."""
-        if len(request.body) > self._max_bytes or logger.isEnabledFor(logging.DEBUG):
+        if len(request.body) > self._max_bytes or self._writes_lines:
             return None  # a line of the log would be waited for
         moment = now()
         begin_request(request.sent_id)

@@ -13,6 +13,7 @@ What gunicorn cannot parse never reaches the application; its answer in HTML is 
 
 from __future__ import annotations
 
+import logging
 import selectors
 import time
 from concurrent.futures import Future
@@ -29,6 +30,8 @@ from engineshed_server.app import poll_lane
 from engineshed_server.serve.polls import Polls
 from engineshed_server.serve.sender import Sender
 from engineshed_server.serve.waiting import Kept, Peer, Waiting
+
+logger = logging.getLogger(__name__)
 
 STOPPING_S = 2.0  # a request that has begun when the worker stops may still come
 _SENDING = object()  # the answer's file is on its way
@@ -108,7 +111,11 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # its base is unchecked, see 
         """Whether the request that was gathered is a poll, and has been answered."""
         if not self.alive or len(self.keepalived_conns) >= self.max_keepalived:
             return False  # this answer shall be the last of its connection
-        answer = self._polls.answer(conn.sock.whole_request(), client=conn.client)
+        try:
+            answer = self._polls.answer(conn.sock.whole_request(), client=conn.client)
+        except Exception as err:  # a fault of ours ends one request, never the loop of all
+            logger.error("poll not answered at once", exc_info=err)
+            return False
         return answer is not None and conn.sock.answer_request(answer)
 
     def _keep(self, conn: _Conn) -> None:

@@ -5,6 +5,7 @@ import os
 import socket
 import threading
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO
 
@@ -122,6 +123,56 @@ def test_a_request_waits_until_its_small_body_is_here(connection: Connection, pe
         assert connection.gather() is Progress.WAITS
     peer.sendall(b"5")
     assert connection.gather() is Progress.READY
+
+
+def gathered(connection: Connection, peer: socket.socket) -> None:
+    connection.begin_request()
+    peer.sendall(HEAD + b"\r\n12345")
+    assert connection.gather() is Progress.READY
+
+
+def test_a_whole_request_is_answered_and_forgotten(connection: Connection, peer: socket.socket) -> None:
+    gathered(connection, peer)
+    assert connection.whole_request() == HEAD + b"\r\n12345"
+    assert connection.answer_request(b"the answer")
+    assert peer.recv(100) == b"the answer"
+    connection.begin_request()
+    assert (connection.whole_request(), connection.gather()) == (b"", Progress.WAITS)
+
+
+def test_a_request_with_another_behind_it_is_not_whole(connection: Connection, peer: socket.socket) -> None:
+    peer.sendall(HEAD + b"\r\n12345" + HEAD)
+    connection.begin_request()
+    assert connection.gather() is Progress.READY
+    assert connection.whole_request() == b""
+
+
+def test_a_peer_that_takes_no_answer_now_is_not_waited_for(
+    connection: Connection, peer: socket.socket
+) -> None:
+    gathered(connection, peer)
+    with suppress(BlockingIOError):
+        while True:
+            connection.send(bytes(10_000), socket.MSG_DONTWAIT)
+    assert not connection.answer_request(b"the answer")
+    assert connection.whole_request() == HEAD + b"\r\n12345"  # a thread can still work on it
+
+
+def test_a_peer_that_takes_a_part_of_the_answer_has_had_it(
+    connection: Connection, peer: socket.socket
+) -> None:
+    gathered(connection, peer)
+    assert connection.answer_request(bytes(100_000_000))
+    connection.begin_request()
+    assert connection.gather() is Progress.ENDED
+
+
+def test_a_peer_that_went_before_its_answer_is_let_go(connection: Connection, peer: socket.socket) -> None:
+    gathered(connection, peer)
+    peer.close()
+    assert connection.answer_request(b"the answer")
+    connection.begin_request()
+    assert connection.gather() is Progress.ENDED
 
 
 def test_a_parser_that_wants_more_than_the_head_gets_nothing(

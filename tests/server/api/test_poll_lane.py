@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterable
+from pathlib import Path
 from wsgiref.types import StartResponse, WSGIEnvironment
 
 import pytest
@@ -9,9 +10,11 @@ from flask import Flask
 from werkzeug.test import TestResponse
 
 from engineshed_packages.enrolment import EnrolAnswer
-from engineshed_server.api.poll_lane import PollLane
+from engineshed_server.api.poll_request import PollRequest
 from engineshed_server.api.request_ids import request_id
-from tests.server.api.conftest import PortalUnderTest, poll_of
+from engineshed_server.app import poll_lane
+from tests.server.api.conftest import PortalUnderTest, poll_of, portal_under_test
+from tests.vendor import Vendor
 
 WITH_CHARSET = {"Content-Type": "application/json; charset=utf-8"}  # which only the route understands
 
@@ -20,8 +23,7 @@ class Counting:
     """The application behind the lane; counts what reaches it."""
 
     def __init__(self, app: Flask) -> None:
-        lane = app.wsgi_app
-        assert isinstance(lane, PollLane)
+        lane = poll_lane(app)
         self._route, self.count = lane._application, 0
         lane._application = self
 
@@ -122,4 +124,48 @@ def test_a_heartbeat_is_noted_by_the_lane(here: PortalUnderTest, behind: Countin
     before = behind.count
     ask(here, engine)
     assert behind.count == before
+    assert here.portal.presence.flush(here.portal.database) == 1
+
+
+def at_once(here: PortalUnderTest, engine: EnrolAnswer) -> tuple[list[tuple[str, str]], bytes] | None:
+    request = PollRequest(
+        here.engines[engine.engine], poll_of(engine.engine).to_bytes(), sent_id=None, forwarded=None
+    )
+    return poll_lane(here.http.application).answer_at_once(request, peer="192.0.2.1")
+
+
+def test_who_watches_the_connections_is_given_the_same_answer(here: PortalUnderTest) -> None:
+    engine = here.enrol()
+    assert at_once(here, engine) is None  # its token was not verified before
+    by_lane = ask(here, engine)
+    answered = at_once(here, engine)
+    assert answered is not None
+    headers, body = answered
+    assert {name for name, _ in headers} == {*by_lane.headers.keys()}
+    assert json.loads(body)["code"] == words(by_lane)["code"]
+    assert request_id() is None
+
+
+def test_news_are_left_to_a_thread(here: PortalUnderTest) -> None:
+    engine = here.enrol()
+    ask(here, engine)
+    assert at_once(here, engine) is not None
+    here.publish("1.1.0")
+    assert at_once(here, engine) is None
+
+
+def test_a_poll_that_writes_a_line_is_left_to_a_thread(tmp_path: Path, vendor: Vendor) -> None:
+    with portal_under_test(tmp_path, vendor, log__level="debug") as here:
+        engine = here.enrol()
+        ask(here, engine)
+        assert at_once(here, engine) is None
+
+
+def test_what_is_answered_at_once_is_counted_and_noted(here: PortalUnderTest) -> None:
+    engine = here.enrol()
+    ask(here, engine)
+    here.portal.presence.flush(here.portal.database)
+    before = here.portal.meters.expose(())
+    at_once(here, engine)
+    assert here.portal.meters.expose(()) != before
     assert here.portal.presence.flush(here.portal.database) == 1

@@ -27,11 +27,17 @@ THREADS = 2
 POLLS = 40
 # What one poll may cost the thread that accepts, and what its loop does on the way.
 OF_THE_LOOP = {"epoll_wait", "recvfrom", "sendto", "getrandom", "utimensat", "getppid"}
-# `web` with less patience; what it imports is otherwise the same.
+# `web` with less patience, and a fault that one request meets; what it imports is otherwise the same.
 IMPATIENT = """
 import sys
-from engineshed_server.serve import web
+from engineshed_server.serve import polls, web
 web.KEEP_ALIVE_S = 1
+read = polls.read_poll_request
+def faulty(data):
+    if b"meets-a-fault" in data:
+        raise RuntimeError("a fault of ours")
+    return read(data)
+polls.read_poll_request = faulty
 from engineshed_server.cli import main
 sys.exit(main())
 """
@@ -173,6 +179,14 @@ def test_what_is_wrong_with_a_poll_is_told(here: RunningPortal, engine: tuple[st
             assert answer_of(peer)[1]["code"] == "engine-mismatch"
             peer.sendall(request_of(engine))
             assert answer_of(peer)[1]["code"] == "up-to-date"
+
+
+def test_a_fault_leaves_the_poll_to_a_thread(here: RunningPortal, engine: tuple[str, str]) -> None:
+    before = here.processes()
+    lines, body = asked(here, request_of(engine, "X-Request-ID: meets-a-fault"))
+    assert (lines[0], body["code"]) == ("HTTP/1.1 200 OK", "up-to-date")
+    assert "poll not answered at once" in here.log.read_text("utf-8")
+    assert here.processes() == before
 
 
 def test_a_connection_that_asks_no_more_is_ended(here: RunningPortal, engine: tuple[str, str]) -> None:

@@ -35,6 +35,34 @@ def test_a_secret_is_exchanged_for_a_token_that_proves_the_engine(house: House) 
     assert access.verify_engine(house.portal, answer.access_token, now=house.now) == engine.engine
 
 
+def test_who_must_not_wait_asks_memory_alone(house: House) -> None:
+    engine = house.enrol()
+    request = TokenRequest(engine=engine.engine, secret=engine.secret)
+    answer = issue(house, request)
+    token = answer.access_token
+    with counted(house.portal.database) as statements:
+        assert access.recall_engine(house.portal, token, now=house.now) is None  # not seen before
+    assert not statements
+    access.verify_engine(house.portal, token, now=house.now)
+    with counted(house.portal.database) as statements:
+        assert access.recall_engine(house.portal, token, now=house.now) == engine.engine
+        over = house.now + timedelta(seconds=answer.expires_s)
+        assert access.recall_engine(house.portal, token, now=over) is None
+    assert not statements
+
+
+def test_who_is_revoked_is_refused_from_memory_too(house: House) -> None:
+    engine = house.enrol()
+    request = TokenRequest(engine=engine.engine, secret=engine.secret)
+    token = issue(house, request).access_token
+    access.verify_engine(house.portal, token, now=house.now)
+    engines.revoke_engine(house.portal, engine.engine, actor=Actor("test"), now=house.now)
+    house.portal.snapshot.refresh()
+    with pytest.raises(NotAuthenticated) as caught:
+        access.recall_engine(house.portal, token, now=house.now)
+    assert caught.value.code == "engine-revoked"
+
+
 def test_a_token_lasts_as_long_as_the_answer_says(house: House) -> None:
     engine = house.enrol()
     request = TokenRequest(engine=engine.engine, secret=engine.secret)
