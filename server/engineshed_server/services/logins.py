@@ -90,28 +90,17 @@ def log_in(portal: Portal, *, name: str, password: str, visitor: Visitor, now: d
         Throttled: ``login-delayed``. TryLater: ``login-busy``.
     """
     known_as = name.strip().lower()[:MAX_NAME_CHARS]
-    sources = (guesses.source_of("login", visitor.address), guesses_of(known_as))
     with passwords.turn():
-        with portal.database.read() as session:
-            user = users.find_user(session, known_as)
-            wait_s = max(guesses.wait_left_s(session, source, now=now) for source in sources)
-        if wait_s:
-            raise _delayed(wait_s)
-        usable = user if user is not None and user.disabled is None else None
-        given = password if len(password) <= passwords.MAX_CHARS else ""
-        if not passwords.is_password(given, None if usable is None else usable.password_hash):
-            run_again_when_raced(lambda: _count(portal, user, sources, visitor=visitor, now=now))
+        user = _find_by_password(portal, known_as, password=password, visitor=visitor, now=now)
+        if user is None:
             raise NotAuthenticated(
                 "login-wrong",
                 "this name and this password do not belong together: check both, then try again",
             )
-        assert usable is not None  # nobody's password is never right
-        fresh = _rehashed(usable, password)
+        fresh = _rehashed(user, password)
     secret = new_secret("session")
-    begun = run_again_when_raced(
-        lambda: _begin(portal, usable, fresh, secret=secret, visitor=visitor, now=now)
-    )
-    return NewSession(signed_in=signed_in_of(begun, usable.role), secret=secret)
+    begun = run_again_when_raced(lambda: _begin(portal, user, fresh, secret=secret, visitor=visitor, now=now))
+    return NewSession(signed_in=signed_in_of(begun, user.role), secret=secret)
 
 
 def confirm_password(
@@ -122,19 +111,35 @@ def confirm_password(
     Raises:
         NotAuthenticated: code ``password-wrong``. Throttled: ``login-delayed``. TryLater: ``login-busy``.
     """
-    sources = (guesses.source_of("login", visitor.address), guesses_of(who.user))
     with passwords.turn():
-        with portal.database.read() as session:
-            user = users.find_user(session, who.user)
-            wait_s = max(guesses.wait_left_s(session, source, now=now) for source in sources)
-        if wait_s:
-            raise _delayed(wait_s)
-        given = password if len(password) <= passwords.MAX_CHARS else ""
-        if not passwords.is_password(given, None if user is None else user.password_hash):
-            run_again_when_raced(lambda: _count(portal, user, sources, visitor=visitor, now=now))
+        if _find_by_password(portal, who.user, password=password, visitor=visitor, now=now) is None:
             raise NotAuthenticated(
                 "password-wrong", "the password you have now is another one: nothing was changed"
             )
+
+
+def _find_by_password(
+    portal: Portal, name: str, *, password: str, visitor: Visitor, now: datetime
+) -> UserRecord | None:
+    """The user whose *password* it is; None, counted and audited, for an unknown or disabled one as well.
+
+    To be called within a turn.
+
+    Raises:
+        Throttled: ``login-delayed``.
+    """
+    sources = (guesses.source_of("login", visitor.address), guesses_of(name))
+    with portal.database.read() as session:
+        user = users.find_user(session, name)
+        wait_s = max(guesses.wait_left_s(session, source, now=now) for source in sources)
+    if wait_s:
+        raise _delayed(wait_s)
+    able = user if user is not None and user.disabled is None else None
+    given = password if len(password) <= passwords.MAX_CHARS else ""
+    if passwords.is_password(given, None if able is None else able.password_hash):
+        return able
+    run_again_when_raced(lambda: _count(portal, user, sources, visitor=visitor, now=now))
+    return None
 
 
 def begin_session(
