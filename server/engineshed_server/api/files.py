@@ -113,11 +113,13 @@ def answer_with(
     if head or not sent:
         body.close()
         return answer
-    by_front = in_front is not None and _front_sends_the_same(request, chosen)
-    tell(Sent(chosen.count_bytes, whole=chosen.verdict is Verdict.WHOLE, by_front=by_front))
-    if by_front:
+    if in_front is not None and not _front_sends_the_same(request, chosen):
+        in_front = None
+    whole = chosen.verdict is Verdict.WHOLE
+    tell(Sent(chosen.count_bytes, whole=whole, by_front=in_front is not None))
+    if in_front is not None:
         body.close()
-        return _handed_over(shown, in_front or "")
+        return _handed_over(shown, in_front)
     body.seek(chosen.offset)
     wrapper = request.environ.get("wsgi.file_wrapper")
     answer.response = _Pieces(body, chosen.count_bytes) if wrapper is None else wrapper(body, CHUNK_BYTES)
