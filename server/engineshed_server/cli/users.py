@@ -45,7 +45,10 @@ def add(settings: Settings, name: str, role: str) -> None:
 @click.argument("name")
 @with_settings
 def passwd(settings: Settings, name: str) -> None:
-    """Give NAME another password, asked for or read from standard input. Everywhere he is logged out."""
+    """Give NAME another password.
+
+    It is asked for or read from standard input. NAME is logged out everywhere.
+    """
     with opened(settings) as portal:
         users.show_user(portal, name)
         users.set_password(portal, name, password=_password(), actor=ACTOR, now=now())
@@ -66,7 +69,7 @@ def disable(settings: Settings, name: str) -> None:
 @click.argument("name")
 @with_settings
 def enable(settings: Settings, name: str) -> None:
-    """Let NAME, who was disabled, log in again with the password he had."""
+    """Let a disabled NAME log in again. The password is the one before."""
     with opened(settings) as portal:
         users.enable_user(portal, name, actor=ACTOR, now=now())
     talk(f"user {name} may log in again")
