@@ -1,9 +1,10 @@
 """Heartbeats: what engines say of themselves at each poll, buffered and written once a second.
 
 A poll only puts its heartbeat here. Of several from one engine the newest stays, in memory and in the
-database alike, in whatever order processes write. What could not be written is kept for the next time,
-unless the engine has said something newer by then; what a killed process had is lost and comes again
-with the next poll. A heartbeat that the database refuses costs only itself.
+database alike, in whatever order processes write; in memory beside it the newest of another boot, or two
+hosts that poll as one engine in step with the writing would never be seen. What could not be written is
+kept for the next time, unless the engine has said something newer by then; what a killed process had is
+lost and comes again with the next poll. A heartbeat that the database refuses costs only itself.
 """
 
 from __future__ import annotations
@@ -11,10 +12,11 @@ from __future__ import annotations
 import json
 import logging
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from functools import partial
+from itertools import chain
 
 from engineshed_packages.protocol import Poll
 from engineshed_server.db import engines
@@ -41,6 +43,7 @@ class Presence:
     def __init__(self) -> None:
         self.refused = 0
         self._waiting: dict[str, engines.Presence] = {}
+        self._other_boots: dict[str, engines.Presence] = {}  # older than what waits, and of another boot
         self._lock = threading.Lock()
 
     def note(self, poll: Poll, *, now: datetime, address: str | None = None) -> None:
@@ -68,24 +71,25 @@ class Presence:
         )
 
     def flush(self, database: Database) -> int:
-        """Write what waits; returns how many engines that were.
+        """Write what waits; returns how many heartbeats that were.
 
         Raises:
             TryLater: the database is away; nothing is lost but the time.
         """
         with self._lock:  # for a moment only: who answers polls waits for it
+            others, self._other_boots = self._other_boots, {}
             noted, self._waiting = self._waiting, {}
-        # In one order in every process: two that write the same engines do not block each other.
-        waiting = sorted(noted.values(), key=lambda presence: presence.engine_id)
-        for start in range(0, len(waiting), MAX_PER_TRANSACTION):
-            part = waiting[start : start + MAX_PER_TRANSACTION]
+        # The older boots first. In one order in every process: two that write the same engines do not block
+        # each other; and a transaction writes an engine once.
+        parts = [*_parts(others), *_parts(noted)]
+        for number, part in enumerate(parts):
             try:
                 self._write(database, part)
             except ServerError:
-                for presence in waiting[start:]:
+                for presence in chain(*parts[number:]):
                     self._put(presence)
                 raise
-        return len(waiting)
+        return sum(map(len, parts))
 
     def _write(self, database: Database, part: Sequence[engines.Presence]) -> None:
         try:
@@ -125,7 +129,19 @@ class Presence:
                     attributes=newer.attributes or older.attributes,
                     capabilities=newer.capabilities or older.capabilities,
                 )
+            else:
+                kept = self._other_boots.setdefault(older.engine_id, older)
+                if kept.seen < older.seen:
+                    self._other_boots[older.engine_id] = older
             self._waiting[presence.engine_id] = newer
+
+
+def _parts(presences: Mapping[str, engines.Presence]) -> list[Sequence[engines.Presence]]:
+    """Those of one transaction each, by the engines' ids."""
+    ordered = [presences[engine_id] for engine_id in sorted(presences)]
+    return [
+        ordered[start : start + MAX_PER_TRANSACTION] for start in range(0, len(ordered), MAX_PER_TRANSACTION)
+    ]
 
 
 def _write(database: Database, presences: Sequence[engines.Presence]) -> None:

@@ -41,6 +41,25 @@ def test_of_several_heartbeats_the_newest_is_written(house: House, engine: str) 
     assert shown(house, engine).version == "1.3"
 
 
+@pytest.mark.parametrize("order", [("one", "two"), ("two", "one")])
+def test_two_hosts_that_poll_between_the_same_two_writings_are_seen(
+    house: House, engine: str, order: tuple[str, str]
+) -> None:
+    """They poll in step with the writing, one always last: that one alone was ever written."""
+    buffer = Presence()
+    at = house.now
+    for _ in range(2):
+        for boot in order:
+            at += timedelta(seconds=1)
+            note(buffer, engine, at=at, boot=boot)
+        assert buffer.flush(house.portal.database) == 2
+    with house.portal.database.read() as session:
+        record = engines.find_engine(session, engine)
+    assert record is not None
+    assert record.boots.two_hosts
+    assert shown(house, engine).boot == order[1]
+
+
 def test_an_older_heartbeat_of_another_process_does_not_replace_a_newer(house: House, engine: str) -> None:
     one, two = Presence(), Presence()
     note(one, engine, at=house.now + timedelta(seconds=1), version="1.1")
