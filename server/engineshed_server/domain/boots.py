@@ -29,6 +29,8 @@ class Boot:
 
     Attributes:
         host_name: as it called its host at first, None when it did not. address: of its first poll.
+        first_turn, last_turn: when that was, counted in changes from one start to another: copies of a
+            host are started in the same second, and times are written down in whole ones.
     """
 
     nonce: str
@@ -36,6 +38,8 @@ class Boot:
     last: datetime
     host_name: str | None = None
     address: str | None = None
+    first_turn: int = 0
+    last_turn: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,14 +66,22 @@ class Boots:
     ) -> Boots:
         """What is known once *nonce* has polled at *now*; the host is the one it named first."""
         others = tuple(boot for boot in self.recent if boot.nonce != nonce and now - boot.last < REMEMBERED)
-        new = Boot(nonce=nonce, first=now, last=now, host_name=host_name, address=address)
+        turn = self._turn(nonce)
+        new = Boot(nonce=nonce, first=now, last=now, host_name=host_name, address=address, first_turn=turn)
         known = next((boot for boot in self.recent if boot.nonce == nonce), new)
         # The other was there before this one, and came back between this one's polls.
-        crosses = any(boot.first < known.first < boot.last for boot in others)
+        crosses = any(boot.first_turn < known.first_turn < boot.last_turn for boot in others)
         return Boots(
-            recent=(*others[1 - MAX_BOOTS :], replace(known, last=now)),
+            recent=(*others[1 - MAX_BOOTS :], replace(known, last=now, last_turn=turn)),
             crossed=now if crosses else self.crossed,
         )
+
+    def _turn(self, nonce: str) -> int:
+        """Of a poll of *nonce* that comes now: the next one when another start polled last."""
+        if not self.recent:
+            return 0
+        last = self.recent[-1]
+        return last.last_turn + (last.nonce != nonce)
 
     def hosts(self) -> tuple[Boot, ...]:
         """The hosts that polled, as far as name and address tell them apart; who polled last stands last.
@@ -101,6 +113,8 @@ class Boots:
                     last=one.time("last"),
                     host_name=one.text_or_none("host_name"),
                     address=one.text_or_none("address"),
+                    first_turn=one.integer("first_turn", default=0),
+                    last_turn=one.integer("last_turn", default=0),
                 )
                 for one in recent
             ),
@@ -117,6 +131,8 @@ class Boots:
                     "last": format_time(boot.last),
                     "host_name": boot.host_name,
                     "address": boot.address,
+                    "first_turn": boot.first_turn,
+                    "last_turn": boot.last_turn,
                 }
             )
             for boot in self.recent

@@ -86,6 +86,17 @@ def test_hosts_are_told_apart_when_only_the_changes_between_them_are_written_dow
     assert known.two_hosts
 
 
+@pytest.mark.parametrize(("polls", "two_hosts"), [("ABAB", True), ("ABBA", False), ("AABBB", False)])
+def test_hosts_started_in_the_same_second_are_told_apart_though_whole_seconds_are_written(
+    polls: str, two_hosts: bool
+) -> None:
+    known = Boots()
+    for number, nonce in enumerate(polls):
+        known = known.after(nonce, now=START + timedelta(milliseconds=600 * number))
+        known = Boots.from_dict(known.to_dict())
+    assert known.two_hosts is two_hosts
+
+
 def polled(*polls: tuple[str, str | None, str | None]) -> Boots:
     """What is known after polls of (nonce, host name, address), a minute apart."""
     known = Boots()
