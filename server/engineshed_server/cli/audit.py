@@ -25,17 +25,25 @@ def audit() -> None:
 
 
 @audit.command("list")
-@click.option("--subject", help="Only changes of this, as an engine's id.")
-@click.option("--actor", help="Only changes by this one: cli, token:ID, an engine's id.")
+@click.option("--subject", help="Only changes of this; an engine's id: also of its orders and attempts.")
+@click.option("--actor", help="Only changes by this one: cli, user:NAME, token:ID, an engine's id.")
 @click.option("--action", help="Only changes of this kind, as engine-revoked.")
 @click.option(
     "--last", type=click.IntRange(1, 1_000_000), default=100, show_default=True, help="At most so many."
 )
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @with_settings
-def list_command(settings: Settings, /, last: int, as_json: bool, **words: str | None) -> None:
+def list_command(
+    settings: Settings,
+    *,
+    subject: str | None,
+    actor: str | None,
+    action: str | None,
+    last: int,
+    as_json: bool,
+) -> None:
     """List changes, the newest first, each with what was before and after it."""
-    wanted = AuditFilter(**words)
+    wanted = AuditFilter(subject=subject, actor=actor, action=action)
     found: list[AuditEntry] = []
     with opened(settings) as portal:
         page = list_audit(portal, wanted, limit=min(last, PAGE))

@@ -7,16 +7,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import select
+from sqlalchemy import Subquery, literal, select, union
 from sqlalchemy.orm import Session
 
-from engineshed_server.db.models import AuditRow
+from engineshed_server.db.models import AuditRow, OrderRow, ReportRow
 from engineshed_server.domain.actors import Actor
 from engineshed_server.domain.filters import AuditFilter
 
 _ACTOR_CHARS = 200
 _ADDRESS_CHARS = 64
 _SUBJECT_CHARS = 400
+_OF_ENGINE = "eng_"
 
 Details = Mapping[str, str | int | bool | None]
 
@@ -82,14 +83,30 @@ def page_audit(
     query = select(AuditRow).order_by(AuditRow.id.desc()).limit(limit)
     if before_id is not None:
         query = query.where(AuditRow.id < before_id)
-    for column, value in (
-        (AuditRow.subject, wanted.subject),
-        (AuditRow.actor, wanted.actor),
-        (AuditRow.action, wanted.action),
-    ):
-        if value is not None:
-            query = query.where(column == value)
+    if wanted.subject is not None and wanted.subject.startswith(_OF_ENGINE):
+        about = _about_engine(wanted.subject)
+        query = query.join(about, AuditRow.subject == about.c.subject)
+    elif wanted.subject is not None:
+        query = query.where(AuditRow.subject == wanted.subject)
+    if wanted.actor is not None:
+        query = query.where(AuditRow.actor == wanted.actor)
+    if wanted.action is not None:
+        query = query.where(AuditRow.action == wanted.action)
+    if wanted.since is not None:
+        query = query.where(AuditRow.at >= wanted.since)
+    if wanted.until is not None:
+        query = query.where(AuditRow.at < wanted.until)
     return tuple(_record(row) for row in session.scalars(query))
+
+
+def _about_engine(engine_id: str) -> Subquery:
+    """The subjects of changes that are about an engine: itself, its orders, its attempts."""
+    # Joined as a table of its own: each database then finds the changes by the index of their subjects.
+    return union(
+        select(literal(engine_id).label("subject")),
+        select(OrderRow.id).where(OrderRow.engine_id == engine_id),
+        select(ReportRow.attempt).where(ReportRow.engine_id == engine_id),
+    ).subquery()
 
 
 def _record(row: AuditRow) -> AuditRecord:

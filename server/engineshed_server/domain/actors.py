@@ -10,7 +10,8 @@ class Actor:
     """Who asks for a change.
 
     Attributes:
-        name: ``cli``, ``token:<id>``, an engine's id, or the part of the portal that acts by itself.
+        name: ``cli``, ``user:<name>``, ``token:<id>``, an engine's id, or the part of the portal that acts
+            by itself.
         address: the network address the request came from, None without a network.
         request: the request's id, as in the log and in ``X-Request-ID``; None outside of a request.
     """

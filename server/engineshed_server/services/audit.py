@@ -15,12 +15,22 @@ from engineshed_server.services.pages import number_of
 from engineshed_server.services.portal import Portal
 
 
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """One value that a change has changed; None where there was or is none."""
+
+    name: str
+    before: Json
+    after: Json
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AuditEntry:
     """One change.
 
     Attributes:
-        actor: ``cli``, ``token:<id>``, an engine's id, or the part of the portal that acts by itself.
+        actor: ``cli``, ``user:<name>``, ``token:<id>``, an engine's id, or the part of the portal that acts
+            by itself.
         address: where the request came from, None without a network. request: its id, as in the log.
         before, after: what was changed, None where there was or is nothing.
     """
@@ -35,6 +45,13 @@ class AuditEntry:
     details: Mapping[str, Json]
     before: Mapping[str, Json] | None
     after: Mapping[str, Json] | None
+
+    @property
+    def differences(self) -> tuple[Difference, ...]:
+        """What of ``before`` is not the same in ``after``, by name."""
+        before, after = self.before or {}, self.after or {}
+        found = (Difference(name, before.get(name), after.get(name)) for name in sorted({*before, *after}))
+        return tuple(one for one in found if one.before != one.after)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

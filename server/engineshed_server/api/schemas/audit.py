@@ -16,7 +16,7 @@ class AuditEntrySchema(AnswerSchema):
     entry = fields.Integer()
     at = Moment()
     actor = fields.String(
-        metadata={"description": "cli, token:<id>, an engine's id, or a part of the portal"}
+        metadata={"description": "cli, user:<name>, token:<id>, an engine's id, or a part of the portal"}
     )
     address = fields.String(allow_none=True)
     request = fields.String(allow_none=True, metadata={"description": "its id, as in the log"})
@@ -37,7 +37,10 @@ class AuditQuery(PageQuery):
 
 
 class AuditQuerySchema(NumberedPageSchema):
-    """Which changes are wanted: those of exactly this subject, actor and action."""
+    """Which changes are wanted: those of exactly this subject, actor and action.
+
+    An engine's id as subject stands for its orders and attempts too.
+    """
 
     makes = AuditQuery
 
