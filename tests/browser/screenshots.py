@@ -46,6 +46,7 @@ class Shot:
 SHOTS = (
     Shot(name="login", path="/login", user=None),
     Shot(name="home", path="/"),
+    Shot(name="audit", path="/audit"),
     Shot(name="users", path="/users"),
     Shot(name="account", path="/account", user="anna"),
 )

@@ -33,6 +33,7 @@ class Place:
 # Enrolment, API tokens, Audit, Users, About.
 PLACES = (
     Place("Home", "web.home.show_home", "home"),
+    Place("Audit", "web.audit.list_changes", "audit"),
     Place("Users", "web.users.list_users", "users"),
 )
 
