@@ -106,13 +106,18 @@ RESUME: dict[State, Callable[[Context, Journal], State]] = {
 
 # While these last, the old engine runs: nothing needs to be settled before it may start.
 UNHURRIED = frozenset({State.DOWNLOADING, State.VERIFYING, State.STAGING, State.STAGED})
+# While these last, no whole engine may be in its place: nobody but the updater may start it.
+BETWEEN_ENGINES = frozenset({State.STOPPING, State.CARRYING, State.SWAPPING})
 # These go on although the journal cannot be written.
 RETURNING = frozenset({State.ABORTED, State.ROLLING_BACK, State.ROLLED_BACK, State.BROKEN})
 
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """The attempt stays in *state* for now: outside its window, or the portal cannot be reached."""
+    """The attempt stays in *state* for now.
+
+    It is outside its window, the portal cannot be reached, or the engine is held back by this process.
+    """
 
     state: State
 
@@ -153,7 +158,7 @@ def recover(context: Context) -> Journal | Outcome | None:
     ended = Waiting(journal.state) if journal.state in UNHURRIED else run(context, journal)
     if isinstance(ended, Waiting):
         settling.settle_beside(context, journal.attempt)
-        return journal
+        return context.journals.load() or journal
     settling.settle(context)
     return ended
 

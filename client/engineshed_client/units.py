@@ -11,6 +11,7 @@ from importlib.resources import files
 from pathlib import Path
 
 from engineshed_packages.units import (
+    ROOT,
     Unit,
     check_account,
     check_instance,
@@ -26,6 +27,8 @@ UPDATER = "engineshed-updater"
 RECOVER = "engineshed-recover"
 _LAUNCHER = "engineshed_client.launcher"
 _PROGRAM = "engineshed-client"
+# Who updates an engine of another account gives files to it, and sees and ends its processes.
+_OF_ROOT = "CAP_CHOWN CAP_DAC_OVERRIDE CAP_FOWNER CAP_KILL CAP_SYS_PTRACE"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,7 +114,11 @@ class UpdaterService:
 
     def _sandbox(self) -> str:
         places = (self.base, self.scripts, self.interpreter)
-        values = {"BASE": path_word(str(self.base)), "PROTECT_HOME": protect_home(places)}
+        values = {
+            "BASE": path_word(str(self.base)),
+            "PROTECT_HOME": protect_home(places),
+            "CAPABILITIES": _OF_ROOT if self.user == ROOT else "",
+        }
         return fill(_template("sandbox.conf"), values).rstrip("\n")
 
 

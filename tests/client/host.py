@@ -132,15 +132,22 @@ class Processes:
     Attributes:
         behaviour: by version: ``sick`` never probes well, ``exits`` ends at once, ``refuses`` cannot be
             started, ``clings`` cannot be stopped. Anything else is well.
-        running: version of the engine that runs.
+        running: version of the engine that runs. held_back: a start is only asked for, as at boot.
     """
 
     paths: Paths
     behaviour: Mapping[str, str] = field(default_factory=dict)
     running: str | None = None
+    held_back: bool = False
     number: int = 0
     history: list[str] = field(default_factory=list)
     touch: Callable[[str, Path], None] = lambda effect, path: None
+
+    def check(self) -> None:
+        pass
+
+    def is_held_back(self) -> bool:
+        return self.held_back
 
     def is_running(self) -> bool:
         return self.running is not None
@@ -161,6 +168,9 @@ class Processes:
         if self.running is not None:
             return
         self.touch("start engine", self.paths.engine)
+        if self.held_back:
+            self.history.append("ask for start")
+            return
         version = (self.paths.engine / "VERSION").read_text().strip()
         self.history.append(f"start {version}")
         if self.behaviour.get(version) == "refuses":

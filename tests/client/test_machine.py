@@ -230,6 +230,40 @@ def test_a_way_back_that_is_interrupted_goes_on(host: Host, state: State, outcom
     check_settled(host, begun="1.0.0", wanted="1.1.0", was_running=True, reports=1)
 
 
+@pytest.mark.parametrize("state", [State.SWAPPING, State.STARTING, State.PROBING])
+def test_an_engine_that_is_held_back_at_boot_is_asked_for_and_probed_by_the_next_process(
+    host: Host, state: State
+) -> None:
+    _kill_in(host, state, version="1.1.0")
+    host.processes.running = None
+    host.processes.held_back = True
+    found = machine.recover(host.context())
+    if state is State.SWAPPING:  # not swapped yet: there is nothing to be probed
+        assert found is Outcome.ABORTED
+        return
+    assert isinstance(found, Journal)
+    assert found.state is State.STARTING
+    assert host.processes.history[-1] == "ask for start"
+    host.processes.held_back = False
+    host.processes.start()  # the service manager does
+    assert host.recover() is Outcome.OK
+    assert "probed=yes" in host.paths.update_log.read_text()
+    check_settled(host, begun="1.0.0", wanted="1.1.0", was_running=True, reports=1)
+
+
+def test_a_way_back_whose_engine_is_held_back_at_boot_is_ended_by_the_next_process(host: Host) -> None:
+    host.processes.behaviour = {"1.1.0": "sick"}
+    _kill_in(host, State.ROLLING_BACK)
+    host.processes.running = None
+    host.processes.held_back = True
+    found = machine.recover(host.context())
+    assert isinstance(found, Journal)
+    assert (found.state, host.version) == (State.ROLLING_BACK, "1.0.0")
+    host.processes.held_back = False
+    assert host.recover() is Outcome.ROLLED_BACK
+    check_settled(host, begun="1.0.0", wanted="1.1.0", was_running=True, reports=1)
+
+
 def test_an_end_in_abortion_that_is_interrupted_ends_the_same(host: Host) -> None:
     host.settings = replace(host.settings, unlisted="refuse")
     _kill_in(host, State.ABORTED)

@@ -137,9 +137,15 @@ class Site:
     # the vendor
 
     def release(
-        self, version: str, *, product: str = PRODUCT, files: Mapping[str, bytes] | None = None
+        self,
+        version: str,
+        *,
+        product: str = PRODUCT,
+        files: Mapping[str, bytes] | None = None,
+        vendor: Vendor | None = None,
     ) -> Target:
         """Build, sign and release the sample engine as *version*."""
+        vendor = vendor or self.vendor
         content = {
             path.relative_to(_SAMPLE / "common").as_posix(): path.read_bytes()
             for path in (_SAMPLE / "common").rglob("*")
@@ -151,8 +157,8 @@ class Site:
             "share/greeting.txt": b"Hello\n",
             **(files or {}),
         }
-        package = self.vendor.package(version, product=product, files=content, description=description)
-        return self.vendor.release(version, product=product, packages=[package])
+        package = vendor.package(version, product=product, files=content, description=description)
+        return vendor.release(version, product=product, packages=[package])
 
     def publish(
         self, version: str, *, product: str = PRODUCT, files: Mapping[str, bytes] | None = None

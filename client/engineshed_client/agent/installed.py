@@ -6,10 +6,11 @@ poll needs is kept of it.
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 
 from engineshed_client.adoption import Adoption, AdoptionFile
-from engineshed_client.errors import SettingsRefused, client_boundary
+from engineshed_client.errors import EngineTrouble, SettingsRefused, client_boundary
 from engineshed_client.fsops import FsOps, find_stat
 from engineshed_client.health import probe_once, probe_spec
 from engineshed_client.install.trees import find_tree
@@ -19,6 +20,8 @@ from engineshed_client.supervisor import Supervisor
 from engineshed_packages.manifest import MANIFEST_NAME, ProbeSpec
 from engineshed_packages.protocol import Health
 from engineshed_packages.versions import Version
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,8 +75,14 @@ class InstalledEngine:
         self._look()
         if self._version is None:
             return Condition(Health.UNKNOWN, None)
-        if not self._supervisor.is_running():
-            return Condition(Health.STOPPED, None)
+        try:
+            if not self._supervisor.is_running():
+                return Condition(Health.STOPPED, None)
+        except EngineTrouble as err:
+            logger.warning(
+                "engine's service cannot be asked", extra={"code": err.code, "reason": err.message}
+            )
+            return Condition(Health.UNKNOWN, None)
         if self._probe is None:
             return Condition(Health.UNKNOWN, None)
         tick = probe_once(self._probe, expected_version=self._version)

@@ -23,9 +23,10 @@ from engineshed_client.journal import JournalFile
 from engineshed_client.paths import Paths
 from engineshed_client.reports import Outbox, UpdateLog
 from engineshed_client.seen import SeenFile
-from engineshed_client.settings import Settings
+from engineshed_client.settings import EngineSettings, Settings
+from engineshed_client.settings.keys import SYSTEMD
 from engineshed_client.steps.context import Context, no_progress
-from engineshed_client.supervisor import CommandSupervisor
+from engineshed_client.supervisor import CommandSupervisor, Supervisor, SystemdSupervisor
 from engineshed_packages import __version__
 
 logger = logging.getLogger(__name__)
@@ -49,7 +50,7 @@ def open_base(settings: Settings, progress: Callable[[int, int], None] = no_prog
         paths=paths,
         settings=settings,
         fs=fs,
-        supervisor=CommandSupervisor(paths, settings.engine, fs),
+        supervisor=choose_supervisor(paths, settings.engine, fs),
         log=UpdateLog(paths, fs, now=host_clock),
         outbox=Outbox(paths, fs),
         seen=SeenFile(paths, fs),
@@ -62,6 +63,18 @@ def open_base(settings: Settings, progress: Callable[[int, int], None] = no_prog
         sleep=time.sleep,
         progress=progress,
     )
+
+
+def choose_supervisor(paths: Paths, settings: EngineSettings, fs: FsOps) -> Supervisor:
+    """The engine as the service that the settings say it is."""
+    if settings.service is not None and settings.supervisor == SYSTEMD:
+        return SystemdSupervisor(paths, settings.service)
+    return CommandSupervisor(paths, settings, fs)
+
+
+def _after_boot(supervisor: Supervisor) -> Callable[[], None]:
+    """Who starts the engine again after a boot: only where no service manager does."""
+    return supervisor.start_after_boot if isinstance(supervisor, CommandSupervisor) else lambda: None
 
 
 def connect(local: Context) -> Parts:
@@ -93,7 +106,7 @@ def connect(local: Context) -> Parts:
         credentials=credentials,
         poller=poller,
         installed=installed,
-        after_boot=CommandSupervisor(local.paths, local.settings.engine, local.fs).start_after_boot,
+        after_boot=_after_boot(local.supervisor),
         reconnect=reconnect,
     )
 

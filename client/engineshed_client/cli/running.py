@@ -5,7 +5,9 @@ from __future__ import annotations
 from engineshed_client import machine
 from engineshed_client.agent import Stop, connect, open_base, run
 from engineshed_client.cli.frame import Frame
-from engineshed_client.journal import Journal
+from engineshed_client.errors import Locked, client_boundary
+from engineshed_client.journal import Journal, JournalUnreadable
+from engineshed_client.steps.context import Context
 from engineshed_packages import exits
 from engineshed_packages.protocol import Outcome
 
@@ -28,8 +30,14 @@ def run_run(frame: Frame) -> int:
 
 
 def run_recover(frame: Frame) -> int:
-    """Bring what an interrupted updater left to its end; to be called before the engine starts at boot."""
+    """Bring what an interrupted updater left to its end; to be called before the engine starts at boot.
+
+    Where a living updater starts the engine, systemd may call this first: neither may wait for the other.
+    """
     context = frame.open_base()
+    if _is_looked_after(context):
+        frame.output.result({"found": None}, "another updater works on this base; the engine may start")
+        return exits.DONE
     with frame.locked(context):
         found = machine.recover(context)
     if isinstance(found, Journal):
@@ -40,3 +48,16 @@ def run_recover(frame: Frame) -> int:
     else:
         frame.output.result({"found": None}, "nothing was left to be recovered")
     return exits.DONE
+
+
+def _is_looked_after(context: Context) -> bool:
+    """Whether a living updater has the base in its hands, and an engine there that may be started."""
+    try:
+        with client_boundary(), context.fs.lock(context.paths.lock):
+            return False
+    except Locked:
+        try:
+            journal = context.journals.load()
+        except JournalUnreadable:
+            return False
+        return journal is None or journal.state not in machine.BETWEEN_ENGINES

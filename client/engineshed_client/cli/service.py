@@ -10,8 +10,9 @@ from pathlib import Path
 
 from engineshed_client.cli.frame import Frame
 from engineshed_client.enrol import read_credentials
-from engineshed_client.errors import ClientError
+from engineshed_client.errors import ClientError, SettingsRefused
 from engineshed_client.paths import Paths
+from engineshed_client.settings.keys import SYSTEMD
 from engineshed_client.units import UpdaterService
 from engineshed_packages import exits
 from engineshed_packages.errors import UnitRefused
@@ -125,10 +126,21 @@ def _made(frame: Frame) -> UpdaterService:
         base=base,
         user=user,
         instance=arguments.name,
-        engine_units=tuple(arguments.engine_unit),
+        engine_units=_engine_units(frame),
         scripts=Path(sys.executable).parent,
         interpreter=Path(sys.base_prefix),
     )
+
+
+def _engine_units(frame: Frame) -> tuple[str, ...]:
+    """Those that are named, and the one by which the updater runs the engine."""
+    named: list[str] = frame.arguments.engine_unit
+    try:
+        engine = frame.settings().engine
+    except SettingsRefused:
+        return tuple(named)  # `install` tells the faults; what only looks goes on
+    own = [engine.service] if engine.service is not None and engine.supervisor == SYSTEMD else []
+    return tuple(dict.fromkeys([*named, *own]))
 
 
 def _check(made: UpdaterService) -> None:

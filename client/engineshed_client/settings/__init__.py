@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from engineshed_client.errors import SettingsRefused
-from engineshed_client.settings.keys import KEYS, SECTION, Value
+from engineshed_client.settings.keys import COMMAND, KEYS, SECTION, Value
 from engineshed_packages.errors import FileRefused, ManifestRefused
 from engineshed_packages.files import read_limited
 from engineshed_packages.manifest import ProbeSpec, StartSpec, StopSpec
@@ -43,6 +43,7 @@ class EngineSettings:
         probe_url, probe_tcp, probe_command: at most one is given; it replaces the manifest's probe.
         version_regex, version_pointer: how the probe's answer names the engine's version.
         good_ticks: good probes in a row that prove health. max_ticks: probes after which it is given up.
+        supervisor: ``command``, or the service manager that runs the engine. service: its name there.
     """
 
     start: tuple[str, ...] | None = None
@@ -58,7 +59,8 @@ class EngineSettings:
     good_ticks: int | None = None
     interval_s: int | None = None
     max_ticks: int | None = None
-    supervisor: str = "command"
+    supervisor: str = COMMAND
+    service: str | None = None
 
     def start_for(self, spec: StartSpec) -> StartSpec:
         """How to start an engine whose manifest says *spec*."""
@@ -166,6 +168,9 @@ def load_settings(base: Path, *, environ: Mapping[str, str], flags: Mapping[str,
     probes = [name for name in _PROBES if f"{SECTION}.{name}" in values]
     if len(probes) > 1:
         faults.append(f"{SECTION}: found {' and '.join(probes)}, expected one probe")
+    by = values.get(f"{SECTION}.supervisor", COMMAND)
+    if by != COMMAND and f"{SECTION}.service" not in values:
+        faults.append(f'{SECTION}: found supervisor = "{by}" without service, expected the name it has there')
     if faults:
         raise SettingsRefused(faults)
     return _settings(base, values)

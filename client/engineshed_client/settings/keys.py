@@ -14,13 +14,16 @@ from typing import Final, TypeAlias
 from engineshed_packages.enrolment import check_portal_url
 from engineshed_packages.errors import Refused
 from engineshed_packages.target import check_platform, check_product
+from engineshed_packages.units import check_unit_name
 
 Value: TypeAlias = "str | int | tuple[str, ...] | Mapping[str, str]"
 
 ENV_PREFIX: Final = "ENGINESHED_"
 SECTION: Final = "engine"
 UNLISTED: Final = ("carry", "refuse", "leave")
-SUPERVISORS: Final = ("command",)
+COMMAND: Final = "command"
+SYSTEMD: Final = "systemd"
+SUPERVISORS: Final = (COMMAND, SYSTEMD)
 _DAY_S: Final = 86_400
 _FOLDER: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,62}", re.ASCII)
 
@@ -173,5 +176,6 @@ KEYS: Final = {
         Key("engine.interval_s", _integer(1, 3600), is_text=False),
         Key("engine.max_ticks", _integer(1, 10_000), is_text=False),
         Key("engine.supervisor", _choice(*SUPERVISORS)),
+        Key("engine.service", _by(check_unit_name, "the name of the engine's unit such as cockpit.service")),
     )
 }

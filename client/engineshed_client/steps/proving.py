@@ -39,11 +39,17 @@ class Probed:
 
 
 def starting(context: Context, journal: Journal) -> Result:
-    """Start the new engine, the start counted before; not when the old one did not run either."""
+    """Start the new engine, the start counted before; not when the old one did not run either.
+
+    One that the service manager has started at boot was started once.
+    """
     if not journal.was_running:
         return Event.SKIP, journal
     if context.supervisor.is_running():
-        return Event.DONE, journal
+        return Event.DONE, replace(journal, starts=max(1, journal.starts))
+    if context.supervisor.is_held_back():
+        context.supervisor.start()
+        return Event.WAIT, journal
     if journal.starts >= MAX_STARTS:
         raise EngineTrouble(
             "too-many-starts",

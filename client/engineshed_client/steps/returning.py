@@ -49,6 +49,8 @@ def _start_again(context: Context, journal: Journal) -> Result:
     if journal.origin is None or not journal.was_running:
         return Event.DONE, journal
     context.supervisor.start()
+    if context.supervisor.is_held_back() and not context.supervisor.is_running():
+        return Event.WAIT, journal
     probed = probe_engine(context, journal.origin.version)
     if probed.health is Health.GOOD:
         return Event.DONE, replace(journal, measured=probed.measured)

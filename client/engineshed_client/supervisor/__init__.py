@@ -1,7 +1,7 @@
 """The engine as a service: start, stop, and proof that nothing of it is left.
 
-``command`` is the one there is: the updater starts the engine itself, in a session of its own that
-outlives the updater. Others (systemd, Windows services) implement the same protocol.
+``command``: the updater starts the engine itself, in a session of its own that outlives the updater.
+``systemd``: the engine is a unit of the host.
 """
 
 from __future__ import annotations
@@ -10,12 +10,25 @@ from typing import Protocol
 
 from engineshed_client.supervisor.command import CommandSupervisor
 from engineshed_client.supervisor.output import cap_output, engine_output
+from engineshed_client.supervisor.systemd import SystemdSupervisor
 
-__all__ = ["CommandSupervisor", "Supervisor", "cap_output", "engine_output"]
+__all__ = ["CommandSupervisor", "Supervisor", "SystemdSupervisor", "cap_output", "engine_output"]
 
 
 class Supervisor(Protocol):
     """What the machine needs of a service manager. Every call may be repeated."""
+
+    def check(self) -> None:
+        """Pass when the engine, once stopped, could be started again.
+
+        Raises:
+            EngineTrouble: code ``engine-service``: the service manager cannot be asked, or would not.
+        """
+        ...
+
+    def is_held_back(self) -> bool:
+        """True while the engine is started only after this process has ended, as by a recovery at boot."""
+        ...
 
     def is_running(self) -> bool:
         """True while the engine's own process, the very one that was started, is alive."""

@@ -18,18 +18,19 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 
-from engineshed_client.errors import DiskTrouble, EngineTrouble, StartFailed, StopFailed, client_boundary
-from engineshed_client.fsops import FsOps, find_stat
+from engineshed_client.errors import DiskTrouble, EngineTrouble, StartFailed, client_boundary
+from engineshed_client.fsops import FsOps
 from engineshed_client.paths import Paths
 from engineshed_client.settings import EngineSettings
+from engineshed_client.supervisor.folder import EngineFolder, check_none_left, listed
 from engineshed_client.supervisor.output import open_output
-from engineshed_client.supervisor.ties import MARKER, Engine, Request, Tied
-from engineshed_packages.errors import FileRefused, ProtocolRefused, Refused
+from engineshed_client.supervisor.ties import MARKER, Tied
+from engineshed_packages.errors import FileRefused, ProtocolRefused
 from engineshed_packages.files import read_limited
 from engineshed_packages.jsontext import Fields, read_object, write_compact
-from engineshed_packages.manifest import MANIFEST_NAME, MAX_MANIFEST_BYTES, Manifest, Placeholders
+from engineshed_packages.manifest import Placeholders
 
 if sys.platform == "win32":
     from engineshed_client.supervisor import windows_processes as processes
@@ -39,9 +40,6 @@ else:
 logger = logging.getLogger(__name__)
 
 _MAX_SERVICE_BYTES = 4096
-_LOOK_AGAIN_S = 0.1
-_KILL_WAIT_S = 10.0
-_NAMED = 5
 _PREFIX = "ENGINESHED_"
 # Engines that this very process started: it is their parent and must take leave of them when they end,
 # whichever supervisor started them.
@@ -58,8 +56,14 @@ class CommandSupervisor:
         self._paths = paths
         self._settings = settings
         self._fs = fs
-        self._shipped: frozenset[str] | None = None
-        self._shipped_stamp: tuple[int, int] | None = (0, 0)
+        self._folder = EngineFolder(paths)
+
+    def check(self) -> None:
+        """Pass: the engine's start command is its manifest's, which was verified."""
+
+    def is_held_back(self) -> bool:
+        """False: nobody else starts the engine."""
+        return False
 
     def is_running(self) -> bool:
         """True while the very process that was started last is alive."""
@@ -96,12 +100,8 @@ class CommandSupervisor:
         """
         if self.is_running():
             return
-        left = [tied for tied in self._tied() if tied.own]
-        if left:
-            raise StartFailed(
-                "engine-left", f"the engine is not started beside {_listed(left)}: that must be stopped first"
-            )
-        spec = self._settings.start_for(self._manifest().start)
+        check_none_left(self._tied())
+        spec = self._settings.start_for(self._folder.manifest().start)
         command = self._placeholders().fill_all(spec.command)
         program = shutil.which(command[0])
         if program is None:
@@ -141,15 +141,16 @@ class CommandSupervisor:
         if len(roots) > 1:
             raise EngineTrouble(
                 "engine-foreign",
-                f"the engine runs, but which of {_listed(roots)} is it? Stop it: the updater is to start it",
+                f"the engine runs, but which of {listed(roots)} is it? Stop it: the updater is to start it",
             )
         (engine,) = roots
         unit = processes.find_unit(engine)
         if unit is not None:
             raise EngineTrouble(
                 "engine-foreign",
-                f"the engine runs as {unit}, which would start it again in the middle of an update: disable "
-                "that unit, and let the updater start the engine",
+                f"the engine runs as {unit}, which would start it again in the middle of an update: "
+                f'set supervisor = "systemd" and service = "{unit}" in [engine], or disable the unit and let '
+                "the updater start the engine",
             )
         with client_boundary():
             self._fs.make_folder(self._paths.service.parent, mode=0o700)
@@ -166,49 +167,16 @@ class CommandSupervisor:
         began = time.monotonic()
         # A stop command that worked is given half of the time before signals follow.
         quiet_s = timeout_s / 2 if self.is_running() and self._run_stop_command(timeout_s) else 0.0
-        asked: set[str] = set()
-        left = self._tied()
-        while left and time.monotonic() < began + timeout_s:
-            if time.monotonic() >= began + quiet_s:
-                self._send(left, "terminate", spare=asked)
-                asked.update(tied.identity for tied in left)
-            time.sleep(_LOOK_AGAIN_S)
-            # Looking at every process of the host costs; while the engine itself runs there is no need.
-            left = left if self.is_running() and asked else self._tied()
-        if left:
-            left = self._end(timeout_s)
-        if left:
-            raise StopFailed(
-                "engine-left",
-                f"after {timeout_s:g} s {_listed(left)} still holds on to {self._paths.engine}: end it, "
-                "or let it close its files, then try again",
-            )
+        self._folder.clear(
+            self._tied, began=began, timeout_s=timeout_s, quiet_s=quiet_s, is_running=self.is_running
+        )
         with client_boundary():
             self._fs.remove_file(self._paths.service)
-
-    def _end(self, timeout_s: float) -> tuple[Tied, ...]:
-        """Kill what is the engine's own; return what is left then."""
-        left = self._tied()
-        logger.warning("engine did not stop in time", extra={"left": _listed(left), "timeout_s": timeout_s})
-        deadline = time.monotonic() + _KILL_WAIT_S
-        while any(tied.own for tied in left) and time.monotonic() < deadline:
-            self._send(left, "kill", spare=set())
-            time.sleep(_LOOK_AGAIN_S)
-            left = self._tied()
-        return left
-
-    def _send(self, tied: Sequence[Tied], request: Request, *, spare: set[str]) -> None:
-        for one in tied:
-            if one.own and one.identity not in spare:
-                try:
-                    processes.send(one.identity, request)
-                except PermissionError:
-                    logger.warning("process of another user not ended", extra={"tied": str(one)})
 
     def _run_stop_command(self, timeout_s: float) -> bool:
         """Run the stop command, if there is one; True when it ended well."""
         try:
-            spec = self._settings.stop_for(self._manifest().stop)
+            spec = self._settings.stop_for(self._folder.manifest().stop)
             if spec.command is None:
                 return False
             with open_output(self._paths, self._fs) as output:
@@ -305,29 +273,7 @@ class CommandSupervisor:
 
     def _tied(self) -> tuple[Tied, ...]:
         _reap()
-        return processes.find_tied(
-            Engine(folder=self._paths.engine, is_shipped=self._shipped_test(), leader=self._recorded())
-        )
-
-    def _manifest(self) -> Manifest:
-        path = self._paths.engine / MANIFEST_NAME
-        try:
-            return Manifest.from_bytes(read_limited(path, MAX_MANIFEST_BYTES))
-        except Refused as err:
-            raise StartFailed(err.code, f"{path}: {err.message}") from err
-
-    def _shipped_test(self) -> Callable[[str], bool]:
-        """Whether a path is a shipped file; without a manifest all but logs are."""
-        found = find_stat(self._paths.engine / MANIFEST_NAME)
-        stamp = None if found is None else (found.st_ino, found.st_mtime_ns)
-        if stamp != self._shipped_stamp:
-            try:
-                shipped = frozenset(entry.path for entry in self._manifest().shipped())
-            except StartFailed:
-                shipped = None
-            self._shipped_stamp, self._shipped = stamp, shipped
-        known = self._shipped
-        return _is_no_log if known is None else known.__contains__
+        return self._folder.tied(leader=self._recorded())
 
 
 def _reap() -> None:
@@ -337,13 +283,3 @@ def _reap() -> None:
             _ended.clear()
             _ended[child.pid] = code
     _children[:] = [child for child in _children if child.poll() is None]
-
-
-def _is_no_log(path: str) -> bool:
-    return not path.startswith("logs/") and not path.endswith(".log")
-
-
-def _listed(tied: Sequence[Tied]) -> str:
-    """The first of them in words, and how many more there are."""
-    more = f" and {len(tied) - _NAMED} more" if len(tied) > _NAMED else ""
-    return ", ".join(str(one) for one in tied[:_NAMED]) + more

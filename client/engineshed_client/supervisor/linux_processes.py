@@ -111,7 +111,12 @@ def _pid(tied: Tied) -> int:
 def find_unit(tied: Tied) -> str | None:
     """The service of systemd that *tied* is part of, when this process is not part of the same one."""
     unit = _unit(str(_pid(tied)))
-    return None if unit == _unit("self") else unit
+    return None if unit == own_unit() else unit
+
+
+def own_unit() -> str | None:
+    """The service of systemd that this process is part of."""
+    return _unit("self")
 
 
 def _unit(name: str) -> str | None:
@@ -177,6 +182,8 @@ def _tie(process: Process, engine: Engine, *, folder: str, session: int | None, 
     if led or process.identity == engine.leader:
         return "session"
     home = _PROC / str(process.pid)
+    if engine.cgroup is not None and _is_in_cgroup(home, engine.cgroup):
+        return "cgroup"
     if marker in _split(home / "environ", b"\0"):
         return "marker"
     if _below(_link(home / "exe"), folder) is not None:
@@ -191,6 +198,11 @@ def _tie(process: Process, engine: Engine, *, folder: str, session: int | None, 
     if _below(cwd, folder) is not None:
         return "cwd"
     return None
+
+
+def _is_in_cgroup(home: Path, cgroup: str) -> bool:
+    places = (os.fsdecode(line).split(":", 2)[-1] for line in _split(home / "cgroup", b"\n"))
+    return any(place == cgroup or place.startswith(f"{cgroup}/") for place in places)
 
 
 def _is_shipped(path: str, folder: str, engine: Engine) -> bool:

@@ -61,6 +61,11 @@ def find_unit(tied: Tied) -> str | None:
     return None
 
 
+def own_unit() -> str | None:
+    """None: there is no systemd here."""
+    return None
+
+
 def find_tied(engine: Engine) -> tuple[Tied, ...]:
     """The recorded process, when it is alive."""
     leader = engine.leader

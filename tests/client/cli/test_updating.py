@@ -9,6 +9,8 @@ import pytest
 
 from engineshed_client.cli import frame
 from engineshed_client.install.trees import list_previous
+from engineshed_client.journal import State
+from engineshed_client.steps.beginning import begin_install
 from engineshed_packages.bundle import open_bundle
 from engineshed_packages.ids import new_id
 from engineshed_packages.repository.releases import ReleaseChange, ReleaseTerms
@@ -207,7 +209,7 @@ def test_a_command_that_waits_for_another_updater_says_so(
 ) -> None:
     monkeypatch.setattr(frame, "LOCK_WAIT_S", 0.3)
     with joined.context.fs.lock(joined.paths.lock):
-        joined.command("recover")
+        joined.command("rollback")
     assert capsys.readouterr().err.count("waiting for another updater on this base") == 1
 
 
@@ -348,3 +350,23 @@ def test_recover_with_nothing_left_is_0(joined: JoinedBase, capsys: pytest.Captu
 def test_recover_needs_no_enrolment(joined: JoinedBase) -> None:
     joined.paths.credentials.unlink()
     assert joined.command("recover") == 0
+
+
+def test_recover_lets_the_engine_start_that_a_living_updater_starts(joined: JoinedBase) -> None:
+    """systemd calls it before the engine whose start the updater waits for."""
+    joined.install("1.0.0")
+    with joined.context.fs.lock(joined.paths.lock):
+        assert joined.command("recover") == 0
+
+
+@pytest.mark.parametrize("state", [State.STOPPING, State.CARRYING, State.SWAPPING])
+def test_recover_fails_while_a_living_updater_has_no_engine_in_its_place(
+    joined: JoinedBase, monkeypatch: pytest.MonkeyPatch, state: State
+) -> None:
+    monkeypatch.setattr(frame, "LOCK_WAIT_S", 0.0)
+    target = joined.vendor.release("1.0.0")
+    bundle = joined.vendor.bundle("1.0.0")
+    journal = begin_install(joined.context, target, bundle=bundle)
+    joined.context.save(journal.moved(state, joined.context.now()))
+    with joined.context.fs.lock(joined.paths.lock):
+        assert joined.command("recover") == 75
