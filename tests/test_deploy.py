@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from engineshed_client.cli.arguments import build_parser
 from engineshed_server.settings import FIELDS, load_settings
 from tests.conftest import require
 
@@ -122,3 +123,13 @@ def test_env_example_names_only_settings_that_exist() -> None:
     }
     assert assignments
     assert set(assignments) - known == set()
+
+
+@pytest.mark.parametrize("script", sorted(path.name for path in (DEPLOY / "windows").glob("*.ps1")))
+def test_the_scripts_for_windows_call_commands_that_there_are(script: str) -> None:
+    text = (DEPLOY / "windows" / script).read_text("utf-8")
+    parser = build_parser()
+    called = re.findall(r"--base (?:`\"\$Base`\"|'\$Base'|\$Base) ([a-z][^`\"\n]*)", text)
+    assert called
+    for words in called:
+        assert parser.parse_args(["--base", "C:/base", *words.split()]).run

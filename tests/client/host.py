@@ -347,7 +347,10 @@ class Host:
 
     def install(self, version: str, fs: FsOps | None = None) -> Outcome | machine.Waiting:
         """Install *version* from its bundle, to the end."""
-        context = self.context(fs)
+        return self.run(self.context(fs), version)
+
+    def run(self, context: Context, version: str) -> Outcome | machine.Waiting:
+        """The same with parts of the test's own."""
         return machine.run(context, self.begin(version, context))
 
     def recover(self, fs: FsOps | None = None) -> Outcome | machine.Waiting | None:

@@ -6,6 +6,7 @@ parts = connect(open_base(base, settings))
 from __future__ import annotations
 
 import logging
+import sys
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -24,9 +25,9 @@ from engineshed_client.paths import Paths
 from engineshed_client.reports import Outbox, UpdateLog
 from engineshed_client.seen import SeenFile
 from engineshed_client.settings import EngineSettings, Settings
-from engineshed_client.settings.keys import SYSTEMD
+from engineshed_client.settings.keys import SYSTEMD, WINDOWS
 from engineshed_client.steps.context import Context, no_progress
-from engineshed_client.supervisor import CommandSupervisor, Supervisor, SystemdSupervisor
+from engineshed_client.supervisor import CommandSupervisor, Supervisor, SystemdSupervisor, WindowsSupervisor
 from engineshed_packages import __version__
 
 logger = logging.getLogger(__name__)
@@ -69,6 +70,10 @@ def choose_supervisor(paths: Paths, settings: EngineSettings, fs: FsOps) -> Supe
     """The engine as the service that the settings say it is."""
     if settings.service is not None and settings.supervisor == SYSTEMD:
         return SystemdSupervisor(paths, settings.service)
+    if sys.platform == "win32" and settings.service is not None and settings.supervisor == WINDOWS:
+        from engineshed_client.supervisor.windows_services import WindowsServices
+
+        return WindowsSupervisor(paths, settings.service, WindowsServices())
     return CommandSupervisor(paths, settings, fs)
 
 

@@ -7,6 +7,7 @@ whose text is what was expected.
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final, TypeAlias
@@ -14,7 +15,6 @@ from typing import Final, TypeAlias
 from engineshed_packages.enrolment import check_portal_url
 from engineshed_packages.errors import Refused
 from engineshed_packages.target import check_platform, check_product
-from engineshed_packages.units import check_unit_name
 
 Value: TypeAlias = "str | int | tuple[str, ...] | Mapping[str, str]"
 
@@ -23,8 +23,11 @@ SECTION: Final = "engine"
 UNLISTED: Final = ("carry", "refuse", "leave")
 COMMAND: Final = "command"
 SYSTEMD: Final = "systemd"
-SUPERVISORS: Final = (COMMAND, SYSTEMD)
+WINDOWS: Final = "windows"
+SUPERVISORS: Final = (COMMAND, WINDOWS if sys.platform == "win32" else SYSTEMD)
 _DAY_S: Final = 86_400
+# No path, no option, no pattern: it stands on a command line.
+_SERVICE: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9 :_.@$\\-]{0,254}", re.ASCII)
 _FOLDER: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,62}", re.ASCII)
 
 
@@ -120,6 +123,13 @@ def _environment(value: object) -> Mapping[str, str]:
     return dict(value)
 
 
+def _service_name(value: object) -> str:
+    text = _text(value)
+    if not _SERVICE.fullmatch(text):
+        raise ValueError("a service's name such as cockpit.service, on Windows Cockpit")
+    return text
+
+
 def _by(check: Callable[[str], str], expected: str) -> Callable[[object], str]:
     def read(value: object) -> str:
         try:
@@ -176,6 +186,6 @@ KEYS: Final = {
         Key("engine.interval_s", _integer(1, 3600), is_text=False),
         Key("engine.max_ticks", _integer(1, 10_000), is_text=False),
         Key("engine.supervisor", _choice(*SUPERVISORS)),
-        Key("engine.service", _by(check_unit_name, "the name of the engine's unit such as cockpit.service")),
+        Key("engine.service", _service_name),
     )
 }

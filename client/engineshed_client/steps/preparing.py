@@ -57,8 +57,9 @@ def staged(context: Context, journal: Journal) -> Result:
     if sys.platform != "win32" and os.geteuid() != 0:
         check_rights(plan, user=os.geteuid(), groups={os.getegid(), *os.getgroups()})
     _check_space(context, plan.total_bytes + plan.total_bytes // 10 + _CARRY_MARGIN_BYTES)
-    context.supervisor.check()
     running = context.supervisor.is_running()
+    if running or journal.origin is None:
+        context.supervisor.check()
     foreign = () if running else context.supervisor.leftovers()
     if foreign:
         raise EngineTrouble(

@@ -1,7 +1,7 @@
 """The engine as a service: start, stop, and proof that nothing of it is left.
 
 ``command``: the updater starts the engine itself, in a session of its own that outlives the updater.
-``systemd``: the engine is a unit of the host.
+``systemd``, ``windows``: the engine is a unit, or a service, of the host.
 """
 
 from __future__ import annotations
@@ -11,8 +11,16 @@ from typing import Protocol
 from engineshed_client.supervisor.command import CommandSupervisor
 from engineshed_client.supervisor.output import cap_output, engine_output
 from engineshed_client.supervisor.systemd import SystemdSupervisor
+from engineshed_client.supervisor.windows import WindowsSupervisor
 
-__all__ = ["CommandSupervisor", "Supervisor", "SystemdSupervisor", "cap_output", "engine_output"]
+__all__ = [
+    "CommandSupervisor",
+    "Supervisor",
+    "SystemdSupervisor",
+    "WindowsSupervisor",
+    "cap_output",
+    "engine_output",
+]
 
 
 class Supervisor(Protocol):

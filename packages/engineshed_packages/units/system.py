@@ -81,7 +81,7 @@ class System:
             UnitRefused: code ``unit-system``.
         """
         if sys.platform == "win32":
-            message = "services are not installed on Windows yet: run this by a service manager of your own"
+            message = "there is no systemd on Windows: the updater is run by deploy/windows/service.ps1"
             raise UnitRefused("unit-system", message)
         if shutil.which("systemctl") is None:
             message = "there is no systemctl here: print the units with --print and adapt them by hand"
