@@ -10,7 +10,7 @@ from pathlib import Path
 
 import psutil
 
-PATIENCE_S = 30.0
+PATIENCE_S = 90.0
 
 
 def wait_until(fact: Callable[[], bool], what: str, *, patience_s: float = PATIENCE_S) -> None:
