@@ -71,6 +71,18 @@ def list_api_tokens(
     return tuple(_record(row) for row in session.scalars(query))
 
 
+def newest_api_tokens(
+    session: Session, *, limit: int, before: tuple[datetime, str] | None = None
+) -> tuple[ApiTokenRecord, ...]:
+    """At most *limit* API tokens, revoked ones too, the newest first, from behind *before*."""
+    query = select(ApiTokenRow).order_by(ApiTokenRow.created.desc(), ApiTokenRow.id.desc()).limit(limit)
+    if before is not None:
+        created, token_id = before
+        at_once = and_(ApiTokenRow.created == created, ApiTokenRow.id < token_id)
+        query = query.where(or_(ApiTokenRow.created < created, at_once))
+    return tuple(_record(row) for row in session.scalars(query))
+
+
 def list_good_api_tokens(session: Session) -> tuple[ApiTokenRecord, ...]:
     """All API tokens that were not revoked."""
     return tuple(

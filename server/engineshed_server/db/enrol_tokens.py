@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import select, update
+from sqlalchemy import and_, or_, select, update
 from sqlalchemy.orm import Session
 
 from engineshed_server.db.guard import changed_rows
@@ -75,6 +75,18 @@ def list_enrol_tokens(session: Session, *, limit: int, after: str | None) -> tup
     query = select(EnrolTokenRow).order_by(EnrolTokenRow.id).limit(limit)
     if after is not None:
         query = query.where(EnrolTokenRow.id > after)
+    return tuple(_record(row) for row in session.scalars(query))
+
+
+def newest_enrol_tokens(
+    session: Session, *, limit: int, before: tuple[datetime, str] | None
+) -> tuple[EnrolTokenRecord, ...]:
+    """At most *limit* enrolment tokens, the newest first, from behind *before*: a time and an id."""
+    query = select(EnrolTokenRow).order_by(EnrolTokenRow.created.desc(), EnrolTokenRow.id.desc()).limit(limit)
+    if before is not None:
+        created, token_id = before
+        at_once = and_(EnrolTokenRow.created == created, EnrolTokenRow.id < token_id)
+        query = query.where(or_(EnrolTokenRow.created < created, at_once))
     return tuple(_record(row) for row in session.scalars(query))
 
 

@@ -9,6 +9,7 @@ everywhere within one second. One that memory does not know is looked up: it may
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -136,9 +137,25 @@ def list_api_tokens(portal: Portal, *, limit: int, after: tuple[str, ...] | None
     Raises:
         Refused: code ``page-place``.
     """
-    place = None if after is None else (moment_of(after[0]), after[1])
     with portal.database.read() as session:
-        found = api_tokens.list_api_tokens(session, limit=limit + 1, after=place)
+        return _page(api_tokens.list_api_tokens(session, limit=limit + 1, after=_place(after)), limit)
+
+
+def newest_api_tokens(portal: Portal, *, limit: int, after: tuple[str, ...] | None = None) -> ApiTokenPage:
+    """The same with the newest first.
+
+    Raises:
+        Refused: code ``page-place``.
+    """
+    with portal.database.read() as session:
+        return _page(api_tokens.newest_api_tokens(session, limit=limit + 1, before=_place(after)), limit)
+
+
+def _place(after: tuple[str, ...] | None) -> tuple[datetime, str] | None:
+    return None if after is None else (moment_of(after[0]), after[1])
+
+
+def _page(found: Sequence[ApiTokenRecord], limit: int) -> ApiTokenPage:
     page = tuple(_token(record) for record in found[:limit])
     last = (page[-1].created.isoformat(), page[-1].token_id) if len(found) > limit else None
     return ApiTokenPage(tokens=page, after=last)

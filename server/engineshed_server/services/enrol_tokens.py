@@ -24,6 +24,7 @@ from engineshed_server.domain.actors import Actor
 from engineshed_server.domain.groups import check_group
 from engineshed_server.errors import NotFound, Refused
 from engineshed_server.services.networks import parse_networks
+from engineshed_server.services.pages import moment_of
 from engineshed_server.services.portal import Portal
 from engineshed_server.services.secret_texts import hash_secret, new_secret
 
@@ -104,6 +105,14 @@ class EnrolTokenPage:
 
     tokens: tuple[EnrolToken, ...]
     next_cursor: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewestEnrolTokens:
+    """Some tokens, the newest first; ``after`` is the place of the last one, None on the last page."""
+
+    tokens: tuple[EnrolToken, ...]
+    after: tuple[str, str] | None
 
 
 def create_enrol_token(portal: Portal, terms: EnrolTerms, *, actor: Actor, now: datetime) -> NewEnrolToken:
@@ -206,6 +215,22 @@ def list_enrol_tokens(
         found = rows.list_enrol_tokens(session, limit=limit + 1, after=cursor)
     page = tuple(_token(record, now) for record in found[:limit])
     return EnrolTokenPage(tokens=page, next_cursor=page[-1].token_id if len(found) > limit else None)
+
+
+def newest_enrol_tokens(
+    portal: Portal, *, now: datetime, limit: int, after: tuple[str, ...] | None = None
+) -> NewestEnrolTokens:
+    """A page of all tokens ever made, the newest first; *after* is that of the page before.
+
+    Raises:
+        Refused: code ``page-place``.
+    """
+    place = None if after is None else (moment_of(after[0]), after[1])
+    with portal.database.read() as session:
+        found = rows.newest_enrol_tokens(session, limit=limit + 1, before=place)
+    page = tuple(_token(record, now) for record in found[:limit])
+    last = (page[-1].created.isoformat(), page[-1].token_id) if len(found) > limit else None
+    return NewestEnrolTokens(tokens=page, after=last)
 
 
 def show_enrol_token(portal: Portal, token_id: str, *, now: datetime) -> EnrolToken:

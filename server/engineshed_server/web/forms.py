@@ -21,6 +21,7 @@ from engineshed_server.errors import Refused
 
 MAX_FORM_BYTES = 64 * 1024
 MAX_TEXT_CHARS = 2000
+MAX_DIGITS = 9
 
 _csrf = CSRFProtect()
 Choice = TypeVar("Choice", bound=StrEnum)
@@ -55,7 +56,7 @@ def text(name: str, *, max_chars: int = MAX_TEXT_CHARS) -> str:
     """The field *name*, spaces around it dropped; empty when it was not sent.
 
     Raises:
-        Refused: code ``field-too-long``.
+        Refused: codes ``field-too-long`` and ``field-unreadable``.
     """
     return secret(name, max_chars=max_chars).strip()
 
@@ -64,12 +65,43 @@ def secret(name: str, *, max_chars: int = MAX_TEXT_CHARS) -> str:
     """The field *name* as it was typed, as passwords are.
 
     Raises:
-        Refused: code ``field-too-long``.
+        Refused: codes ``field-too-long`` and ``field-unreadable``.
     """
-    found = request.form.get(name, "")
+    return _bounded(name, request.form.get(name, ""), max_chars)
+
+
+def _bounded(name: str, found: str, max_chars: int) -> str:
     if len(found) > max_chars:
         raise Refused("field-too-long", f"{name} has {len(found)} characters, at most {max_chars} are read")
+    if "\0" in found:
+        raise Refused("field-unreadable", f"{name} has a NUL in it, which is no character of any text")
     return found
+
+
+def whole(name: str) -> int:
+    """The field *name* as a whole number, 0 or more.
+
+    Raises:
+        Refused: code ``field-number``.
+    """
+    found = text(name)
+    if not (found.isascii() and found.isdigit() and len(found) <= MAX_DIGITS):
+        raise Refused("field-number", f"{name} is {found[:40]!r}, expected a whole number")
+    return int(found)
+
+
+def checked(name: str) -> bool:
+    """Whether the box *name* was ticked."""
+    return name in request.form
+
+
+def chosen(name: str) -> tuple[str, ...]:
+    """The values of the boxes called *name* that were ticked.
+
+    Raises:
+        Refused: codes ``field-too-long`` and ``field-unreadable``.
+    """
+    return tuple(_bounded(name, found, MAX_TEXT_CHARS) for found in request.form.getlist(name))
 
 
 def choice(name: str, kind: type[Choice]) -> Choice:

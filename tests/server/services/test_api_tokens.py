@@ -20,6 +20,7 @@ from engineshed_server.services.api_tokens import (
     Scope,
     create_api_token,
     list_api_tokens,
+    newest_api_tokens,
     revoke_api_token,
     show_api_token,
     verify_api_token,
@@ -198,6 +199,16 @@ def test_tokens_are_listed_a_page_at_a_time_the_oldest_first(house: House) -> No
     last = list_api_tokens(house.portal, limit=2, after=page.after)
     seen += [one.token_id for one in last.tokens]
     assert (seen, last.after) == (made, None)
+
+
+def test_the_newest_tokens_are_listed_a_page_at_a_time(house: House) -> None:
+    made = sorted(make(house).token_id for _ in range(3))
+    house.tick()
+    made.append(make(house).token_id)
+    first = newest_api_tokens(house.portal, limit=2)
+    second = newest_api_tokens(house.portal, limit=2, after=first.after)
+    assert [one.token_id for one in (*first.tokens, *second.tokens)] == made[::-1]
+    assert (first.after is None, second.after) == (False, None)
 
 
 @pytest.mark.parametrize("place", [("", ""), ("yesterday", "tok_"), ("2026-11-22T08:00:00", "tok_")])

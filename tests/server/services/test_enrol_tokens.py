@@ -90,6 +90,16 @@ def test_tokens_are_listed_in_pages(house: House) -> None:
     assert (first.next_cursor is None, second.next_cursor) == (False, None)
 
 
+def test_the_newest_tokens_are_listed_a_page_at_a_time(house: House) -> None:
+    made = sorted(make(house).token.token_id for _ in range(3))
+    house.tick()
+    made.append(make(house).token.token_id)
+    first = enrol_tokens.newest_enrol_tokens(house.portal, now=house.now, limit=2)
+    second = enrol_tokens.newest_enrol_tokens(house.portal, now=house.now, limit=2, after=first.after)
+    assert [one.token_id for one in (*first.tokens, *second.tokens)] == made[::-1]
+    assert (first.after is None, second.after) == (False, None)
+
+
 @pytest.mark.parametrize("limit", [0, 1001])
 def test_a_page_has_a_size_that_makes_sense(house: House, limit: int) -> None:
     with pytest.raises(Refused) as caught:

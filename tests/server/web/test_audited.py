@@ -12,7 +12,8 @@ from werkzeug.test import TestResponse
 from engineshed_server.db import audit
 from engineshed_server.db.audit import AuditRecord
 from engineshed_server.domain.roles import Role
-from engineshed_server.services import logins
+from engineshed_server.services import enrol_tokens, logins
+from engineshed_server.services.api_tokens import Scope, create_api_token
 from engineshed_server.services.logins import Visitor
 from engineshed_server.services.owner_links import create_owner_link
 from tests.server.portals import ACTOR
@@ -61,6 +62,22 @@ def enable(owner: Owner) -> TestResponse:
     return owner.send("/users/anna/enable")
 
 
+def revoke_enrol_token(owner: Owner) -> TestResponse:
+    owner.site.house.token()
+    (token,) = enrol_tokens.newest_enrol_tokens(owner.site.portal, now=now(), limit=1).tokens
+    return owner.send(f"/enrolment/tokens/{token.token_id}/revoke")
+
+
+def revoke_api_token(owner: Owner) -> TestResponse:
+    made = create_api_token(owner.site.portal, name="x", scope=Scope.VIEWER, actor=ACTOR, now=now())
+    return owner.send(f"/tokens/{made.token_id}/revoke")
+
+
+def decide(owner: Owner, verdict: str) -> TestResponse:
+    waiting = owner.site.house.enrol(needs_approval=True)
+    return owner.send(f"/enrolment/{verdict}", engine=waiting.engine)
+
+
 OTHER = "other four words in a row"
 # What makes each change, and the action that the newest row of the audit has then.
 CHANGES: dict[str, tuple[str, Callable[[Owner], TestResponse]]] = {
@@ -86,6 +103,18 @@ CHANGES: dict[str, tuple[str, Callable[[Owner], TestResponse]]] = {
     ),
     "web.users.disable_user": ("user-disabled", lambda owner: owner.send("/users/anna/disable")),
     "web.users.enable_user": ("user-enabled", enable),
+    "web.enrolment.create_token": (
+        "enrol-token-created",
+        lambda owner: owner.send("/enrolment/tokens", group="default", uses="1", days="1"),
+    ),
+    "web.enrolment.revoke_token": ("enrol-token-revoked", revoke_enrol_token),
+    "web.enrolment.approve": ("engine-approved", lambda owner: decide(owner, "approve")),
+    "web.enrolment.reject": ("engine-rejected", lambda owner: decide(owner, "reject")),
+    "web.api_tokens.create_token": (
+        "api-token-created",
+        lambda owner: owner.send("/tokens", name="nagios", scope="viewer", days="90"),
+    ),
+    "web.api_tokens.revoke_token": ("api-token-revoked", revoke_api_token),
     "web.uploads.create_upload": (
         "upload-created",
         lambda owner: ask(owner.browser, "POST", "/web/uploads", Upload_Length="10"),

@@ -5,11 +5,23 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from engineshed_server.web.pages import Pages
-from engineshed_server.web.views import account, audit, home, login, theme, uploads, users
+from engineshed_server.web.views import (
+    account,
+    api_tokens,
+    audit,
+    enrolment,
+    home,
+    login,
+    theme,
+    uploads,
+    users,
+)
 
 TOPICS: Sequence[Pages] = (
     login.pages,
     home.pages,
+    enrolment.pages,
+    api_tokens.pages,
     audit.pages,
     users.pages,
     account.pages,
