@@ -24,8 +24,8 @@ from engineshed_packages.protocol import PollAnswer
 from engineshed_packages.times import format_time
 
 GO = Clearance(word=Word.GO)
-CANCELLED, SUPERSEDED = "cancelled", "superseded"
-CALLED_OFF = frozenset({CANCELLED, SUPERSEDED})  # by another signed order: nothing failed
+CANCELLED, SUPERSEDED, TAKEN_BACK = "cancelled", "superseded", "taken-back"
+CALLED_OFF = frozenset({CANCELLED, SUPERSEDED, TAKEN_BACK})  # by the portal: nothing failed
 
 
 def check_times(order: Order, now: datetime) -> Clearance:
@@ -80,7 +80,7 @@ class OrderGate:
     def _check_answer(self, answer: PollAnswer, order: Order) -> Clearance:
         if answer.order is None:
             text = f"the portal sends no order any more: {answer.code}, {answer.text}"
-            return _cancel("taken-back", text)
+            return _cancel(TAKEN_BACK, text)
         try:
             current = verify_order(answer.order, self._keys).order
         except OrderRefused as err:

@@ -154,7 +154,18 @@ def test_an_interrupted_attempt_is_recovered_first(joined: JoinedBase, newer: Ta
     assert joined.cycle().run().outcome is Outcome.OK
 
 
-def test_an_attempt_that_was_aborted_rests_before_it_is_tried_again(
+def test_an_attempt_that_failed_rests_before_it_is_tried_again(joined: JoinedBase, newer: Target) -> None:
+    package = joined.portal.package_at(newer)
+    joined.portal.server.at(package, answers.file(bytes(newer.length_bytes)))
+    order(joined, newer)
+    cycle = joined.cycle()
+    assert cycle.run().code == "content-sha256"
+    joined.portal.publish(joined.vendor)
+    order(joined, newer)
+    assert cycle.run().event is Event.RESTING
+
+
+def test_what_the_portal_held_back_is_installed_as_soon_as_it_is_offered_again(
     joined: JoinedBase, newer: Target
 ) -> None:
     joined.portal.answer_polls(joined.portal.offer(joined.portal.order(newer)), joined.portal.no_news())
@@ -162,7 +173,7 @@ def test_an_attempt_that_was_aborted_rests_before_it_is_tried_again(
     done = cycle.run()
     assert (done.outcome, done.code) == (Outcome.ABORTED, "taken-back")
     order(joined, newer)
-    assert cycle.run().event is Event.RESTING
+    assert cycle.run().outcome is Outcome.OK
 
 
 def test_a_wrong_package_aborts_without_downtime(joined: JoinedBase, newer: Target) -> None:
