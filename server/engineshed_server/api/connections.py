@@ -128,22 +128,19 @@ class Connection(socket.socket):
         """The request that was gathered, when it is here to its end and nothing else is; else nothing."""
         return self._gathered.only()
 
-    def answer_request(self, answer: bytes) -> bool:
-        """Answer the whole request that was gathered, without waiting; false when the peer takes nothing now.
+    def answer_request(self, answer: bytes) -> None:
+        """Answer the whole request that was gathered, without waiting.
 
-        A peer that takes a part or is gone has had its answer: the connection ends.
+        A peer that takes nothing of it now, or only a part, has left earlier answers unread: like one that is
+        gone it has had its answer, and the connection ends.
         """
-        try:
+        sent = 0
+        with suppress(OSError):
             sent = self.send(answer, socket.MSG_DONTWAIT)
-        except BlockingIOError:
-            return False
-        except OSError:
-            sent = 0
         self._gathered.take(len(self._gathered))
         if sent < len(answer):
             with suppress(OSError):  # what is received next is the end, now at the latest
                 self.shutdown(socket.SHUT_RDWR)
-        return True
 
     # --- while a thread works on it ------------------------------------------------------------------------
 

@@ -116,7 +116,10 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # its base is unchecked, see 
         except Exception as err:  # a fault of ours ends one request, never the loop of all
             logger.error("poll not answered at once", exc_info=err)
             return False
-        return answer is not None and conn.sock.answer_request(answer)
+        if answer is None:
+            return False
+        conn.sock.answer_request(answer)
+        return True
 
     def _keep(self, conn: _Conn) -> None:
         """Wait for the connection's next request, as long as gunicorn does."""
