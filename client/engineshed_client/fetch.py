@@ -22,6 +22,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
+from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import TypeVar
 
@@ -126,6 +127,7 @@ class Portal:
         self._answered_by: str | None = None
         self._tokens: dict[str, _Token] = {}
         self._etags: dict[str, str] = {}
+        self._portal_time: datetime | None = None
 
     @property
     def answered_by(self) -> str | None:
@@ -135,6 +137,16 @@ class Portal:
     def close(self) -> None:
         """Close the connections."""
         self._client.close()
+
+    def show_identity(self) -> datetime | None:
+        """Show the portal who this engine is; the portal's clock, None when it does not tell.
+
+        Raises:
+            PortalUnavailable, EnrolmentRefused: as for ``poll``.
+        """
+        self._tokens.clear()
+        self._each(lambda url: self._authorised(url, lambda token: None))
+        return self._portal_time
 
     def poll(self, poll: Poll) -> PollAnswer:
         """Ask for news: one request.
@@ -296,13 +308,22 @@ class Portal:
 
     def _renew(self, url: str) -> _Token:
         request = TokenRequest(engine=self._credentials.engine, secret=self._credentials.secret)
-        answer = TokenAnswer.from_bytes(
-            self._client.post_json(f"{url}/api/v1/token", request.to_bytes(), max_bytes=MAX_ANSWER_BYTES).body
-        )
+        said = self._client.post_json(f"{url}/api/v1/token", request.to_bytes(), max_bytes=MAX_ANSWER_BYTES)
+        answer = TokenAnswer.from_bytes(said.body)
+        self._portal_time = _read_date(said.headers.get("date"))
         early_s = min(_RENEW_EARLY_S, answer.expires_s / 2)
         token = _Token(text=answer.access_token, ends=time.monotonic() + answer.expires_s - early_s)
         self._tokens[url] = token
         return token
+
+
+def _read_date(text: str | None) -> datetime | None:
+    """The time in a ``Date`` header; None where there is none that can be read."""
+    try:
+        found = parsedate_to_datetime(text or "")
+    except ValueError:
+        return None
+    return found if found.tzinfo is not None else None
 
 
 @contextmanager

@@ -93,7 +93,13 @@ def _do(context: Context, pending: Pending) -> Result:
     return result
 
 
-def _start(context: Context, order: Order) -> Result:
+def start_engine(context: Context) -> Result:
+    """Start the engine and probe it.
+
+    Raises:
+        Refused: code ``engine-missing``.
+        ClientError: it is not started, or cannot be probed.
+    """
     tree = tree_in(context, context.paths.engine)
     if tree is None:
         raise Refused("engine-missing", f"{context.paths.engine} holds no engine to be started")
@@ -107,14 +113,24 @@ def _start(context: Context, order: Order) -> Result:
     return Result(outcome=Outcome.ABORTED, code="unhealthy", message=probed.reason, measured=probed.measured)
 
 
-def _stop(context: Context, order: Order) -> Result:
+def stop_now(context: Context) -> Result:
+    """Stop the engine.
+
+    Raises:
+        StopFailed: a process is left.
+    """
     stop_engine(context)
     return Result()
 
 
-def _restart(context: Context, order: Order) -> Result:
+def restart_engine(context: Context) -> Result:
+    """Stop the engine, start it and probe it.
+
+    Raises:
+        StopFailed, Refused, ClientError: as ``stop_now`` and ``start_engine``.
+    """
     stop_engine(context)
-    return _start(context, order)
+    return start_engine(context)
 
 
 def _cancel(context: Context, order: Order) -> Result:
@@ -127,9 +143,9 @@ def _configure(context: Context, order: Order) -> Result:
 
 
 VERBS: Mapping[str, Callable[[Context, Order], Result]] = {
-    START: _start,
-    STOP: _stop,
-    RESTART: _restart,
+    START: lambda context, order: start_engine(context),
+    STOP: lambda context, order: stop_now(context),
+    RESTART: lambda context, order: restart_engine(context),
     CANCEL: _cancel,
     CONFIGURE: _configure,
 }

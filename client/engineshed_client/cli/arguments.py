@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from engineshed_client.cli import joining, running, service, telling, updating
+from engineshed_client.cli import joining, running, service, telling, tending, updating
 from engineshed_client.cli.codes import USED
 from engineshed_client.cli.frame import Frame
 from engineshed_client.paths import Paths
@@ -140,6 +140,10 @@ COMMANDS = (
     Command("update", updating.run_update, "poll and install what the portal orders, now", _nothing),
     Command("install", updating.run_install, "install from a bundle, without a portal", _install),
     Command("rollback", updating.run_rollback, "return to a kept previous version", _rollback),
+    Command("start", tending.run_start, "start the engine and probe it", _nothing),
+    Command("stop", tending.run_stop, "stop the engine; only a person or an order starts it again", _nothing),
+    Command("restart", tending.run_restart, "stop the engine, start it and probe it", _nothing),
+    Command("doctor", tending.run_doctor, "look at all an update needs, say what lacks", _nothing),
     Command("status", telling.run_status, "how the engine and its updater are", _status),
     Command("history", telling.run_history, "the attempts on this base", _nothing),
     Command("log", telling.run_log, "the lines of update.log", _log),

@@ -64,9 +64,14 @@ def downloading(context: Context, journal: Journal) -> Result:
     return Event.DONE, journal
 
 
+def space_for(disk_bytes: int) -> int:
+    """What must be free for a release that takes *disk_bytes*."""
+    return disk_bytes * _SPACE_TENTHS // 10
+
+
 def _check_space(context: Context, target: Target, part: Path) -> None:
     there = find_stat(part)
-    needed = target.disk_bytes * _SPACE_TENTHS // 10 - (0 if there is None else there.st_size)
+    needed = space_for(target.disk_bytes) - (0 if there is None else there.st_size)
     free = context.fs.free_bytes(context.paths.work)
     if free < needed:
         raise DiskTrouble(

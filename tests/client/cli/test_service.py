@@ -177,4 +177,4 @@ def test_on_windows_it_says_that_it_is_not_there_yet(
 ) -> None:
     monkeypatch.setattr("sys.platform", "win32")
     assert main(["--base", str(base), "service", "install", "--user", "engine", "--root", str(tmp_path)]) == 1
-    assert "not installed on Windows yet" in capsys.readouterr().err
+    assert "deploy/windows/service.ps1" in capsys.readouterr().err
