@@ -55,19 +55,37 @@ class IngestedRelease:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class VerifiedPackage:
+    """A package of the bundle, proven to be what the vendor signed; new here or not.
+
+    Attributes:
+        keyids: of the keys that sign the releases of its product.
+    """
+
+    product: str
+    version: str
+    platform: str
+    length_bytes: int
+    sha256: str
+    keyids: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Ingested:
-    """What one bundle changed.
+    """What one bundle held and changed.
 
     Attributes:
         code: ``published`` or ``unchanged``.
         added_metadata: whether newer metadata of the vendor was taken from it.
         notices: sentences for the operator, as that the bundle's metadata is older than what is trusted.
+        verified: the packages it holds; of an upload that an older version took in, none is known.
     """
 
     code: str
     releases: tuple[IngestedRelease, ...]
     added_metadata: bool
     notices: tuple[str, ...]
+    verified: tuple[VerifiedPackage, ...] = ()
 
 
 def _nothing(step: str) -> None:
@@ -128,6 +146,7 @@ def _ingest(
         releases=_by_release((*healed, *visible)),
         added_metadata=added_metadata,
         notices=_notices(verified, left_out, stored=stored),
+        verified=tuple(_proven(target, verified.view) for target in verified.packages),
     )
 
 
@@ -237,6 +256,18 @@ def _unlisted(archive: Archive, view: View) -> tuple[str, ...]:
             raise _other_bytes(f"{parent}/{target_name}", found=sha256, expected=expected)
         names.append(entry.name)
     return tuple(names)
+
+
+def _proven(target: Target, view: View) -> VerifiedPackage:
+    speakers = view.speakers.get(target.product)
+    return VerifiedPackage(
+        product=target.product,
+        version=target.version.text,
+        platform=target.platform,
+        length_bytes=target.length_bytes,
+        sha256=target.sha256,
+        keyids=() if speakers is None else speakers.keyids,
+    )
 
 
 def _by_release(targets: Iterable[Target]) -> tuple[IngestedRelease, ...]:

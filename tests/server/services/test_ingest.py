@@ -10,10 +10,12 @@ from engineshed_packages.locks import exclusive
 from engineshed_packages.metadata import open_view
 from engineshed_packages.repository.releases import ReleaseChange, ReleaseTerms
 from engineshed_packages.sources import FolderSource
+from engineshed_packages.target import Target
 from engineshed_packages.versions import Version
+from engineshed_server.db.trust import list_speakers
 from engineshed_server.errors import Conflict, ServerError, TryLater
 from engineshed_server.services import ingest, releases
-from engineshed_server.services.ingest import Ingested, IngestedRelease
+from engineshed_server.services.ingest import Ingested, IngestedRelease, VerifiedPackage
 from tests.server.portals import House
 from tests.vendor import PRODUCT, twin_of
 
@@ -22,10 +24,31 @@ def offered(house: House) -> list[str]:
     return [release.version for release in releases.list_releases(house.portal)]
 
 
+def proven(house: House, target: Target) -> VerifiedPackage:
+    """What is told of a package that was verified, and of whose word it is."""
+    with house.portal.database.read() as session:
+        speakers = list_speakers(session)[PRODUCT]
+    assert len(speakers.keyids) == 1
+    return VerifiedPackage(
+        product=PRODUCT,
+        version=target.version.text,
+        platform=target.platform,
+        length_bytes=target.length_bytes,
+        sha256=target.sha256,
+        keyids=speakers.keyids,
+    )
+
+
 def test_a_bundle_publishes_its_release(house: House) -> None:
-    done = house.publish("1.0.0")
-    release = IngestedRelease(product=PRODUCT, version="1.0.0", platforms=("any",))
-    assert done == Ingested(code="published", releases=(release,), added_metadata=True, notices=())
+    target = house.vendor.release("1.0.0")
+    done = house.ingest("1.0.0")
+    assert done == Ingested(
+        code="published",
+        releases=(IngestedRelease(product=PRODUCT, version="1.0.0", platforms=("any",)),),
+        added_metadata=True,
+        notices=(),
+        verified=(proven(house, target),),
+    )
     assert offered(house) == ["1.0.0"]
 
 
@@ -50,12 +73,14 @@ def test_the_published_package_is_the_vendors_bytes(house: House) -> None:
 
 
 def test_the_same_bundle_twice_changes_nothing(house: House) -> None:
-    house.vendor.release("1.0.0")
+    target = house.vendor.release("1.0.0")
     bundle = house.vendor.bundle("1.0.0")
     house.ingest_file(bundle)
     audited, generation = house.audited(), house.portal.snapshot.current().generation
     done = house.ingest_file(bundle)
-    assert done == Ingested(code="unchanged", releases=(), added_metadata=False, notices=())
+    assert done == Ingested(
+        code="unchanged", releases=(), added_metadata=False, notices=(), verified=(proven(house, target),)
+    )
     assert (house.audited(), house.portal.snapshot.current().generation) == (audited, generation)
 
 

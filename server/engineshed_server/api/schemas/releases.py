@@ -66,6 +66,19 @@ class IngestedReleaseSchema(AnswerSchema):
     platforms = fields.List(fields.String())
 
 
+class VerifiedPackageSchema(AnswerSchema):
+    """A package of a bundle, proven to be what the vendor signed; new here or not."""
+
+    product = fields.String()
+    version = fields.String()
+    platform = fields.String()
+    length = fields.Integer(attribute="length_bytes", metadata={"description": "bytes"})
+    sha256 = fields.String()
+    keyids = fields.List(
+        fields.String(), metadata={"description": "of the keys that sign its product's releases"}
+    )
+
+
 class IngestedSchema(AnswerSchema):
     """What a bundle changed; ``code`` is published or unchanged."""
 
@@ -73,6 +86,7 @@ class IngestedSchema(AnswerSchema):
     releases = fields.List(fields.Nested(IngestedReleaseSchema))
     added_metadata = fields.Boolean()
     notices = fields.List(fields.String())
+    verified = fields.List(fields.Nested(VerifiedPackageSchema))
 
 
 class BundleSchema(AnswerSchema):
@@ -85,3 +99,4 @@ class BundleSchema(AnswerSchema):
     releases = fields.List(fields.Nested(IngestedReleaseSchema), attribute="done.releases")
     added_metadata = fields.Boolean(attribute="done.added_metadata")
     notices = fields.List(fields.String(), attribute="done.notices")
+    verified = fields.List(fields.Nested(VerifiedPackageSchema), attribute="done.verified")

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import asdict
 from typing import Any
 
 from engineshed_server.errors import Conflict, Refused, ServerError, TooLarge, TryLater
-from engineshed_server.services.ingest import Ingested, IngestedRelease
+from engineshed_server.services.ingest import Ingested, IngestedRelease, VerifiedPackage
 
 # By the name in the row, which is never changed. The first that fits is written: a subclass before its base.
 _BRANCHES: Mapping[str, type[ServerError]] = {
@@ -34,6 +35,7 @@ def write_outcome(outcome: Outcome) -> str:
                 "releases": releases,
                 "added_metadata": outcome.added_metadata,
                 "notices": outcome.notices,
+                "verified": [asdict(one) for one in outcome.verified],
             }
         )
     branch = next((name for name, kind in _BRANCHES.items() if isinstance(outcome, kind)), "refused")
@@ -56,4 +58,7 @@ def read_outcome(text: str | None) -> Outcome | None:
         releases=releases,
         added_metadata=values["added_metadata"],
         notices=tuple(values["notices"]),
+        verified=tuple(
+            VerifiedPackage(**{**one, "keyids": tuple(one["keyids"])}) for one in values.get("verified", ())
+        ),
     )
