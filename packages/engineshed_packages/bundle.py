@@ -219,10 +219,27 @@ def write_bundle(
     for file in files.values():
         if not file.is_file():
             raise Missing("missing", f"{file} does not exist: the repository is not whole")
-    issued = format_time(max(target.published for target in chosen))
+    sha1s = [digest_file(repository.targets / target.download_name).sha1 for target in chosen]
     packages = [Item.of_file(f"{TARGETS_FOLDER}/{name}", files[name]) for name in sorted(files)]
-    _write(output, published, _version_txt(repository, chosen, issued), packages)
+    _write(output, published, version_txt(tuple(zip(chosen, sha1s, strict=True))), packages)
     return chosen
+
+
+def version_txt(packages: Sequence[tuple[Target, str]]) -> str:
+    """What ``Version.txt`` says of the packages of one release, each with its SHA-1: for people only."""
+    first = packages[0][0]
+    published = format_time(max(target.published for target, _ in packages))
+    lines = [f"Product:   {first.product}", f"Version:   {first.version}", f"Published: {published}"]
+    for target, sha1 in packages:
+        lines += [
+            "",
+            f"Package:   {target.path.rpartition('/')[2]}",
+            f"Platform:  {target.platform}",
+            f"Bytes:     {target.length_bytes}",
+            f"SHA-256:   {target.sha256}",
+            f"SHA-1:     {sha1}",
+        ]
+    return "\n".join(lines) + "\n"
 
 
 def write_metadata_bundle(repository: Repository, *, output: Path) -> Published:
@@ -255,21 +272,4 @@ def _metadata_version_txt(published: Published) -> str:
         target for role in published.roles.values() for target in packages_in(role.signed) if target.withdrawn
     ]
     lines += [f"Withdrawn: {target.withdrawal} ({target.platform})" for target in withdrawn]
-    return "\n".join(lines) + "\n"
-
-
-def _version_txt(repository: Repository, chosen: Sequence[Target], published: str) -> str:
-    """The lines for people: what it is, and the digests the download page shows."""
-    first = chosen[0]
-    lines = [f"Product:   {first.product}", f"Version:   {first.version}", f"Published: {published}"]
-    for target in chosen:
-        digests = digest_file(repository.targets / target.download_name)
-        lines += [
-            "",
-            f"Package:   {target.path.rpartition('/')[2]}",
-            f"Platform:  {target.platform}",
-            f"Bytes:     {digests.length_bytes}",
-            f"SHA-256:   {digests.sha256}",
-            f"SHA-1:     {digests.sha1}",
-        ]
     return "\n".join(lines) + "\n"

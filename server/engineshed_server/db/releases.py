@@ -9,10 +9,11 @@ first finds a hole. Notes have no state of their own: they are shown with a rele
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import Row, Select, delete, select, update
+from sqlalchemy import ColumnElement, Row, Select, and_, delete, or_, select, update
 from sqlalchemy.orm import Session
 
 from engineshed_packages.metadata import NotesFile
@@ -24,6 +25,9 @@ from engineshed_server.db.models import NotesRow, PackageRow, ReleaseRow
 ARRIVING = "arriving"
 PUBLISHED = "published"
 DELISTED = "delisted"
+
+# As ``_custom`` writes it; quotes within a text are escaped, so that it stands nowhere else.
+_WITHDRAWN = '%"withdrawn": 1%'
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,10 +75,73 @@ def _record(found: Row[PackageRow, ReleaseRow]) -> PackageRecord:
     )
 
 
+_NEWEST_FIRST = (ReleaseRow.product, ReleaseRow.version_key.desc())
+
+
 def list_packages(session: Session) -> tuple[PackageRecord, ...]:
     """All packages of all states, by product, newest version first, then platform."""
-    order = (ReleaseRow.product, ReleaseRow.version_key.desc(), PackageRow.platform)
-    return tuple(_record(found) for found in session.execute(_query().order_by(*order)))
+    return _fetch(session, _query())
+
+
+def list_products(session: Session) -> tuple[str, ...]:
+    """The products of which a package is published."""
+    statement = select(ReleaseRow.product).where(_has_package()).distinct().order_by(ReleaseRow.product)
+    return tuple(session.scalars(statement))
+
+
+def page_packages(
+    session: Session, *, limit: int, product: str | None = None, after: tuple[str, Version] | None = None
+) -> tuple[PackageRecord, ...]:
+    """The published packages of at most *limit* releases, in the order of ``list_packages``.
+
+    Args:
+        product: of one product only. after: product and version of the last release that was listed before.
+    """
+    page = select(ReleaseRow.id).where(_has_package()).order_by(*_NEWEST_FIRST).limit(limit)
+    if product is not None:
+        page = page.where(ReleaseRow.product == product)
+    if after is not None:
+        name, version = after
+        older = and_(ReleaseRow.product == name, ReleaseRow.version_key < version.sort_key)
+        page = page.where(or_(ReleaseRow.product > name, older))
+    return _fetch_published(session, page)
+
+
+def find_newest_packages(session: Session, product: str) -> tuple[PackageRecord, ...]:
+    """The published packages of the newest release that the vendor has not withdrawn; none without one."""
+    newest = (
+        select(ReleaseRow.id)
+        .where(ReleaseRow.product == product, _has_package(PackageRow.custom.not_like(_WITHDRAWN)))
+        .order_by(*_NEWEST_FIRST)
+        .limit(1)
+    )
+    return _fetch_published(session, newest)
+
+
+def find_release_packages(session: Session, product: str, *, version: Version) -> tuple[PackageRecord, ...]:
+    """The published packages of one release."""
+    where = (ReleaseRow.product == product, ReleaseRow.version_key == version.sort_key)
+    return _fetch(session, _query().where(*where, PackageRow.state == PUBLISHED))
+
+
+def _has_package(*where: ColumnElement[bool]) -> ColumnElement[bool]:
+    return (
+        select(PackageRow.id)
+        .where(PackageRow.release_id == ReleaseRow.id, PackageRow.state == PUBLISHED, *where)
+        .exists()
+    )
+
+
+def _fetch_published(session: Session, ids: Select[int]) -> tuple[PackageRecord, ...]:
+    """The packages of the releases with those *ids*, joined: MariaDB takes no LIMIT within IN."""
+    page = ids.subquery()
+    statement = _query().join(page, page.c.id == ReleaseRow.id).where(PackageRow.state == PUBLISHED)
+    return _fetch(session, statement)
+
+
+def _fetch(session: Session, statement: Select[PackageRow, ReleaseRow]) -> tuple[PackageRecord, ...]:
+    ordered = statement.order_by(*_NEWEST_FIRST, PackageRow.platform)
+    return tuple(_record(found) for found in session.execute(ordered))
 
 
 def find_package(session: Session, path: str) -> PackageRecord | None:
@@ -141,6 +208,13 @@ def find_notes(session: Session, path: str) -> NotesFile | None:
 def list_notes(session: Session) -> dict[str, NotesFile]:
     """All notes, by target path."""
     return {row.path: _notes(row) for row in session.scalars(select(NotesRow))}
+
+
+def find_notes_of(session: Session, packages: Iterable[PackageRecord]) -> dict[str, NotesFile]:
+    """The notes that *packages* name, by target path."""
+    paths = {one.target.notes for one in packages if one.target.notes is not None}
+    rows = session.scalars(select(NotesRow).where(NotesRow.path.in_(paths)))
+    return {row.path: _notes(row) for row in rows}
 
 
 def _notes(row: NotesRow) -> NotesFile:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import groupby
 from pathlib import Path
 
+from engineshed_packages.bundle import version_txt
 from engineshed_packages.errors import VersionUnreadable
 from engineshed_packages.files import read_limited
 from engineshed_packages.metadata import NotesFile
@@ -67,6 +68,16 @@ class Release:
         """What the vendor signed, one per platform."""
         return tuple(package.target for package in self.packages)
 
+    @property
+    def withdrawn(self) -> bool:
+        """Whether the vendor has taken back all of it."""
+        return all(target.withdrawn for target in self.targets)
+
+    @property
+    def version_txt(self) -> bytes:
+        """``Version.txt`` of its packages, as the vendor's bundle has it: for people, never trusted."""
+        return version_txt([(one.target, one.sha1) for one in self.packages]).encode("utf-8")
+
 
 def list_releases(portal: Portal) -> tuple[Release, ...]:
     """All published releases, by product, the newest version first."""
@@ -82,27 +93,42 @@ class ReleasePage:
     after: tuple[str, str] | None
 
 
-def page_releases(portal: Portal, *, limit: int, after: tuple[str, ...] | None = None) -> ReleasePage:
-    """At most *limit* of what ``list_releases`` gives, from behind *after*.
+def page_releases(
+    portal: Portal, *, limit: int, product: str | None = None, after: tuple[str, ...] | None = None
+) -> ReleasePage:
+    """At most *limit* of what ``list_releases`` gives, of one *product* or all, from behind *after*.
 
     Raises:
         Refused: code ``page-place``.
     """
-    found: Sequence[Release] = list_releases(portal)
-    if after is not None:
-        product, version = after
-        try:
-            last = Version.parse(version)
-        except VersionUnreadable as err:
-            raise no_place() from err
-        found = [
-            one
-            for one in found
-            if one.product > product or (one.product == product and Version.parse(one.version) < last)
-        ]
-    page = tuple(found[:limit])
-    more = len(found) > limit
+    place = None if after is None else _place_of(after)
+    with portal.database.read() as session:
+        packages = releases.page_packages(session, limit=limit + 1, product=product, after=place)
+        found = _group(packages, releases.find_notes_of(session, packages))
+    page, more = found[:limit], len(found) > limit
     return ReleasePage(releases=page, after=(page[-1].product, page[-1].version) if more else None)
+
+
+def _place_of(after: tuple[str, ...]) -> tuple[str, Version]:
+    product, version = after
+    try:
+        return product, Version.parse(version)
+    except VersionUnreadable as err:
+        raise no_place() from err
+
+
+def list_products(portal: Portal) -> tuple[str, ...]:
+    """The products of which something is published."""
+    with portal.database.read() as session:
+        return releases.list_products(session)
+
+
+def find_newest_release(portal: Portal, product: str) -> Release | None:
+    """The newest published release of *product* that the vendor has not withdrawn, on hold or not."""
+    with portal.database.read() as session:
+        packages = releases.find_newest_packages(session, product)
+        found = _group(packages, releases.find_notes_of(session, packages))
+    return next(iter(found), None)
 
 
 def show_release(portal: Portal, product: str, *, version: str) -> Release:
@@ -115,10 +141,12 @@ def show_release(portal: Portal, product: str, *, version: str) -> Release:
         wanted = Version.parse(version)
     except VersionUnreadable as err:
         raise _unknown(product, version) from err
-    for release in list_releases(portal):
-        if (release.product, Version.parse(release.version)) == (product, wanted):
-            return release
-    raise _unknown(product, version)
+    with portal.database.read() as session:
+        packages = releases.find_release_packages(session, product, version=wanted)
+        found = _group(packages, releases.find_notes_of(session, packages))
+    if not found:
+        raise _unknown(product, version)
+    return found[0]
 
 
 def _unknown(product: str, version: str) -> NotFound:

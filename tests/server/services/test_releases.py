@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import pytest
 
+from engineshed_packages.bundle import open_bundle
 from engineshed_packages.repository.releases import ReleaseChange
 from engineshed_server.errors import NotFound
 from engineshed_server.services import releases
@@ -82,3 +83,41 @@ def test_published_metadata_is_found_by_name(house: House) -> None:
     path = releases.find_metadata(house.portal, "timestamp.json")
     assert path is not None
     assert path.read_bytes() == house.portal.metadata.timestamp()
+
+
+def test_the_newest_release_is_one_that_was_not_withdrawn_on_hold_or_not(house: House) -> None:
+    for version in ("1.9.0", "1.10.0"):
+        house.publish(version)
+    house.vendor.change("1.10.0", ReleaseChange(withdrawn=True, message='as "withdrawn": 0 says'))
+    house.ingest("1.10.0")
+    newest = releases.find_newest_release(house.portal, PRODUCT)
+    assert newest is not None
+    assert newest.version == "1.9.0"
+    house.vendor.change("1.9.0", ReleaseChange(message='not "withdrawn": 1'))
+    house.ingest("1.9.0")
+    assert releases.find_newest_release(house.portal, PRODUCT) is not None
+    assert releases.find_newest_release(house.portal, "other") is None
+
+
+def test_releases_of_one_product_come_in_pages_with_the_same_number_of_statements(house: House) -> None:
+    for version in ("1.0.0", "1.2.0", "1.10.0"):
+        house.vendor.release(version, platforms=("linux-x86_64", "windows-x86_64"))
+        house.ingest(version)
+    with counted(house.portal.database) as statements:
+        first = releases.page_releases(house.portal, limit=2, product=PRODUCT)
+    assert ([one.version for one in first.releases], first.after) == (["1.10.0", "1.2.0"], (PRODUCT, "1.2.0"))
+    assert [len(one.packages) for one in first.releases] == [2, 2]
+    assert len(statements) == 2
+    rest = releases.page_releases(house.portal, limit=2, product=PRODUCT, after=first.after)
+    assert ([one.version for one in rest.releases], rest.after) == (["1.0.0"], None)
+    assert releases.page_releases(house.portal, limit=2, product="other").releases == ()
+    assert releases.list_products(house.portal) == (PRODUCT,)
+
+
+def test_version_txt_is_that_of_the_bundle(house: House) -> None:
+    house.vendor.release("1.0.0", platforms=("windows-x86_64", "linux-x86_64"))
+    bundle = house.vendor.bundle("1.0.0")
+    house.ingest_file(bundle)
+    release = releases.show_release(house.portal, PRODUCT, version="1.0.0")
+    with open_bundle(bundle) as opened:
+        assert release.version_txt.decode() == opened.version_txt()
