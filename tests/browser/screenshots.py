@@ -6,6 +6,7 @@ adds a page lets ``seed`` make what it needs. PNGs lie in the repository: keep t
 
 from __future__ import annotations
 
+import json
 import sys
 import tempfile
 from collections.abc import Callable
@@ -16,6 +17,7 @@ from pathlib import Path
 
 from playwright.sync_api import Page
 
+from engineshed_packages.repository.releases import ReleaseTerms
 from engineshed_server.domain.actors import Actor
 from engineshed_server.domain.roles import Role
 from engineshed_server.services.api_tokens import Scope, create_api_token
@@ -23,13 +25,28 @@ from engineshed_server.services.enrol_tokens import EnrolTerms, create_enrol_tok
 from engineshed_server.services.enrolment import enrol
 from engineshed_server.services.portal import Portal
 from engineshed_server.wiring import open_portal
-from tests.browser.site import OWNER, Scheme, Site, open_browser, open_site
+from tests.browser.site import NARROW, OWNER, Scheme, Site, open_browser, open_site
 from tests.server.portals import enrol_request
+from tests.vendor import PRODUCT
 
 FOLDER = Path(__file__).parent.parent.parent / "docs" / "screenshots"
 SIZE = (1180, 720)
 MAX_PNG_BYTES = 150_000
 SCHEMES: tuple[Scheme, ...] = ("light", "dark")
+
+
+NOTES = """\
+# What is new
+
+- Checks of *certificates* name the host they failed for.
+- **SNMP** traps of more than 64 KiB are refused instead of cut.
+
+| before | now |
+|---|---|
+| `snmp.max` in bytes | `snmp.max_kib` |
+
+More in the [release notes](https://support.example/engine/3.4.0).
+"""
 
 
 def nothing(page: Page) -> None:
@@ -50,6 +67,7 @@ class Shot:
     Attributes:
         name: of the file, without ``-light.png``. user: who looks; None: a visitor.
         prepare: what is clicked before the picture is taken. whole: all of the page, not the window's part.
+        size: of the window.
     """
 
     name: str
@@ -57,11 +75,27 @@ class Shot:
     user: str | None = OWNER
     prepare: Callable[[Page], None] = nothing
     whole: bool = False
+    size: tuple[int, int] = SIZE
+
+
+def open_newest_upload(page: Page) -> None:
+    page.get_by_role("link", name=f"{PRODUCT}-3.4.0-bundle.zip").click()
+    page.get_by_text("What was verified").wait_for()
+
+
+def open_refused_upload(page: Page) -> None:
+    page.get_by_role("link", name="koaly-update.zip").click()
+    page.get_by_text("Refused:").wait_for()
 
 
 SHOTS = (
     Shot(name="login", path="/login", user=None),
     Shot(name="home", path="/"),
+    Shot(name="update_packages", path="/update-packages", size=(1180, 1040)),
+    Shot(name="update_packages-upload", path="/update-packages", prepare=open_newest_upload),
+    Shot(name="update_packages-refused", path="/update-packages", prepare=open_refused_upload),
+    Shot(name="update_packages-release", path=f"/update-packages/releases/{PRODUCT}/3.4.0"),
+    Shot(name="update_packages-narrow", path="/update-packages", size=NARROW),
     Shot(name="enrolment", path="/enrolment", whole=True),
     Shot(name="enrolment-made", path="/enrolment", prepare=make_enrol_token),
     Shot(name="api_tokens", path="/tokens"),
@@ -77,6 +111,7 @@ def seed(site: Site) -> None:
     site.add_user("bert", Role.VIEWER)
     with closing(open_portal(site.running.settings)) as portal:
         seed_tokens(portal, now=datetime.now(UTC))
+    seed_releases(site)
 
 
 def seed_tokens(portal: Portal, *, now: datetime) -> None:
@@ -99,6 +134,21 @@ def seed_tokens(portal: Portal, *, now: datetime) -> None:
     create_enrol_token(portal, EnrolTerms(name="a single host"), actor=anna, now=now)
 
 
+def seed_releases(site: Site) -> None:
+    """Two releases, one of them with notes, and three uploads, of which one was refused."""
+    vendor = site.running.vendor
+    notes = vendor.folder / "notes.json"
+    notes.write_text(json.dumps({"format": 1, "languages": {"en": {"message": "", "notes": NOTES}}}), "utf-8")
+    for version, terms in (
+        ("3.3.0", ReleaseTerms()),
+        ("3.4.0", ReleaseTerms(severity="recommended", message="Restarts the engine once.", notes=notes)),
+    ):
+        vendor.release(version, platforms=("linux-x86_64", "windows-x86_64"), terms=terms)
+    site.upload(f"{PRODUCT}-3.3.0-bundle.zip", vendor.bundle("3.3.0").read_bytes())
+    site.upload("koaly-update.zip", b"<html><title>Log in to the guests' network</title></html>")
+    site.upload(f"{PRODUCT}-3.4.0-bundle.zip", vendor.bundle("3.4.0").read_bytes())
+
+
 def take(names: list[str]) -> list[Path]:
     """Writes the pages of those names, of all when none is given; returns what was written."""
     wanted = [shot for shot in SHOTS if not names or shot.name in names]
@@ -108,7 +158,7 @@ def take(names: list[str]) -> list[Path]:
         seed(site)
         for shot in wanted:
             for scheme in SCHEMES:
-                with site.open_page(browser, user=shot.user, size=SIZE, scheme=scheme) as (page, _):
+                with site.open_page(browser, user=shot.user, size=shot.size, scheme=scheme) as (page, _):
                     page.goto(shot.path)
                     shot.prepare(page)
                     path = FOLDER / f"{shot.name}-{scheme}.png"

@@ -21,11 +21,16 @@ from playwright.sync_api import Browser, ConsoleMessage, Error, Page, Request, s
 
 from engineshed_server.domain.actors import Actor
 from engineshed_server.domain.roles import Role
+from engineshed_server.domain.uploads import DONE, FAILED, Uploader
 from engineshed_server.services import logins, users
 from engineshed_server.services.guesses import FORGET_AFTER, forget_failures
 from engineshed_server.services.logins import Visitor
+from engineshed_server.services.uploads.opening import NewUpload, open_upload
+from engineshed_server.services.uploads.owning import show_upload
+from engineshed_server.services.uploads.receiving import Chunk, receive
 from engineshed_server.wiring import open_portal
 from tests.server.running import RunningPortal
+from tests.server.serve.processes import wait_until
 
 CHROMIUM = Path("/usr/bin/chromium")
 OWNER = "olga"
@@ -118,6 +123,22 @@ class Site:
         with closing(open_portal(self.running.settings)) as portal:
             forget_failures(portal.database, now=datetime.now(UTC) + 2 * FORGET_AFTER)
 
+    def upload(self, name: str, data: bytes) -> None:
+        """Uploads *data* as the owner, and waits until it is published or refused."""
+        owner, moment = Uploader(user_name=OWNER), datetime.now(UTC)
+        wanted = NewUpload(length_bytes=len(data), name=name, sent_metadata="")
+        pieces = [memoryview(data)]
+        with closing(open_portal(self.running.settings)) as portal:
+            opened = open_upload(portal, wanted, owner=owner, actor=Actor(f"user:{OWNER}"), now=moment)
+            chunk = Chunk(offset_bytes=0, length_bytes=len(data), pieces=pieces)
+            receive(portal, opened.upload_id, chunk=chunk, asking=owner, now=moment)
+
+            def is_final() -> bool:
+                shown = show_upload(portal, opened.upload_id, asking=owner, now=moment)
+                return shown.state in (DONE, FAILED)
+
+            wait_until(is_final, f"{name} is published or refused")
+
     @contextmanager
     def open_page(
         self,
@@ -129,23 +150,39 @@ class Site:
         script: bool = True,
     ) -> Iterator[tuple[Page, Watch]]:
         """A page in a browser of its own, *user* logged in; what went wrong in it fails at the end."""
-        context = browser.new_context(
-            base_url=self.address,
-            viewport={"width": size[0], "height": size[1]},
-            color_scheme=scheme,
-            java_script_enabled=script,
-            reduced_motion="reduce",
-        )
-        try:
-            context.set_default_timeout(PATIENCE_MS)
+        with open_window(browser, self.address, size=size, scheme=scheme, script=script) as opened:
             if user is not None:
-                context.add_cookies([{"name": LOGIN, "value": self.log_in(user), "url": self.address}])
-            page, watch = context.new_page(), Watch(self.address)
-            watch.follow(page)
-            yield page, watch
-            watch.check()
-        finally:
-            context.close()
+                opened[0].context.add_cookies(
+                    [{"name": LOGIN, "value": self.log_in(user), "url": self.address}]
+                )
+            yield opened
+
+
+@contextmanager
+def open_window(
+    browser: Browser,
+    address: str,
+    *,
+    size: tuple[int, int] = WIDE,
+    scheme: Scheme = "light",
+    script: bool = True,
+) -> Iterator[tuple[Page, Watch]]:
+    """A page on the portal at *address*, nobody logged in; what went wrong in it fails at the end."""
+    context = browser.new_context(
+        base_url=address,
+        viewport={"width": size[0], "height": size[1]},
+        color_scheme=scheme,
+        java_script_enabled=script,
+        reduced_motion="reduce",
+    )
+    try:
+        context.set_default_timeout(PATIENCE_MS)
+        page, watch = context.new_page(), Watch(address)
+        watch.follow(page)
+        yield page, watch
+        watch.check()
+    finally:
+        context.close()
 
 
 @contextmanager

@@ -75,21 +75,27 @@ class SampleVendor:
         """The root to hand out."""
         return self.vendor.root_file
 
-    def release(self, product: str, version: str) -> Target:
-        """Build, sign and publish *version* (1.0.0 or 1.1.0) of the sample engine as *product*."""
+    def release(self, product: str, version: str, *, files: Mapping[str, bytes] | None = None) -> Target:
+        """Build, sign and publish *version* (1.0.0 or 1.1.0) of the sample engine as *product*.
+
+        Args:
+            files: more of them, by path.
+        """
         overlay = self._overlays / product
         overlay.mkdir(parents=True, exist_ok=True)
         text = (SAMPLE / "common" / "package.toml").read_text().replace("sample-engine", product)
-        (overlay / "package.toml").write_text(text)
+        for path, data in {"package.toml": text.encode(), **(files or {})}.items():
+            (overlay / path).parent.mkdir(parents=True, exist_ok=True)
+            (overlay / path).write_bytes(data)
         sources = [SAMPLE / "common", SAMPLE / version, overlay]
         package = build_package(
             sources, version=Version.parse(version), platform="any", output=self._output
         ).path
         return self.vendor.release(version, product=product, packages=[package])
 
-    def bundle(self, product: str, version: str) -> Path:
+    def bundle(self, product: str, version: str, *, files: Mapping[str, bytes] | None = None) -> Path:
         """Release *version* unless it was, and write its bundle."""
-        self.release(product, version)
+        self.release(product, version, files=files)
         return self.vendor.bundle(version, product=product)
 
 

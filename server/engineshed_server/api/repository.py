@@ -14,18 +14,11 @@ import re
 from flask import Blueprint, Response, request
 
 from engineshed_packages.files import read_limited
-from engineshed_packages.target import Target
-from engineshed_server.api import metering, tokens
+from engineshed_server.api import tokens
 from engineshed_server.api.access import EVERYBODY, PACKAGE_READERS, declare
-from engineshed_server.api.context import path_in_front, portal
-from engineshed_server.api.files import (
-    ALWAYS_ASK,
-    FOREVER,
-    FOREVER_PRIVATE,
-    Representation,
-    answer_with,
-    open_stored,
-)
+from engineshed_server.api.context import portal
+from engineshed_server.api.files import ALWAYS_ASK, FOREVER, Representation, answer_with
+from engineshed_server.api.stored_targets import answer_stored
 from engineshed_server.errors import NotFound
 from engineshed_server.services import releases
 from engineshed_server.services.portal import REPOSITORY
@@ -64,16 +57,4 @@ def targets(name: str) -> Response:
         raise NotFound(
             "package-unknown", f"there are no package or notes {name[:120]!r}: see GET /api/v1/releases"
         )
-    listed = found.listed
-    shown = Representation(
-        length_bytes=listed.length_bytes,
-        sha256=listed.sha256,
-        content_type="application/zip" if isinstance(listed, Target) else "application/json",
-        cache_control=FOREVER_PRIVATE,
-        download_name=listed.path.rpartition("/")[2],
-    )
-    body = open_stored(found.path, listed.length_bytes)
-    in_front = path_in_front(found.path)
-    if not isinstance(listed, Target):
-        return answer_with(shown, body, request=request, in_front=in_front)
-    return answer_with(shown, body, request=request, in_front=in_front, tell=metering.count_download)
+    return answer_stored(found)

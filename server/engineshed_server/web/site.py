@@ -13,6 +13,7 @@ from engineshed_server.web import assets
 from engineshed_server.web.banners import banners_of
 from engineshed_server.web.forms import configure_forms
 from engineshed_server.web.navigation import places_for
+from engineshed_server.web.notes import markdown
 from engineshed_server.web.people import configure_cookies, find_person
 from engineshed_server.web.rendering import guard
 from engineshed_server.web.showing import FILTERS
@@ -27,7 +28,7 @@ def add_pages(app: Flask, portal: Portal) -> None:
     environment = app.jinja_env
     environment.undefined = StrictUndefined
     environment.trim_blocks = environment.lstrip_blocks = True
-    environment.filters.update(FILTERS)
+    environment.filters.update(FILTERS, markdown=markdown)
     environment.globals.update(
         roles=Role, asset=assets.load_assets().address, product_version=__version__, themes=list(Theme)
     )

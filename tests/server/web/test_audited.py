@@ -20,6 +20,7 @@ from tests.server.portals import ACTOR
 from tests.server.web.conftest import PASSWORD, Browser, Site, now
 from tests.server.web.test_access import SAFE, pages_of
 from tests.server.web.test_uploads import append, ask, begin
+from tests.vendor import PRODUCT
 
 NO_CHANGES = {
     "web.theme.choose_theme": "is kept in the browser",
@@ -78,6 +79,18 @@ def decide(owner: Owner, verdict: str) -> TestResponse:
     return owner.send(f"/enrolment/{verdict}", engine=waiting.engine)
 
 
+def hold(owner: Owner, then: str) -> TestResponse:
+    owner.site.house.publish("1.0.0")
+    release = f"/update-packages/releases/{PRODUCT}/1.0.0"
+    answer = owner.send(f"{release}/hold", reason="trying it first")
+    return answer if then == "hold" else owner.send(f"{release}/{then}", reason="it is good")
+
+
+def remove_upload(owner: Owner) -> TestResponse:
+    upload_id = begin(owner.browser, 10).rpartition("/")[2]
+    return owner.send(f"/update-packages/uploads/{upload_id}/remove")
+
+
 OTHER = "other four words in a row"
 # What makes each change, and the action that the newest row of the audit has then.
 CHANGES: dict[str, tuple[str, Callable[[Owner], TestResponse]]] = {
@@ -115,6 +128,9 @@ CHANGES: dict[str, tuple[str, Callable[[Owner], TestResponse]]] = {
         lambda owner: owner.send("/tokens", name="nagios", scope="viewer", days="90"),
     ),
     "web.api_tokens.revoke_token": ("api-token-revoked", revoke_api_token),
+    "web.update_packages.hold_release": ("release-held", lambda owner: hold(owner, "hold")),
+    "web.update_packages.unhold_release": ("release-let-go", lambda owner: hold(owner, "unhold")),
+    "web.update_packages.remove_upload": ("upload-terminated", remove_upload),
     "web.uploads.create_upload": (
         "upload-created",
         lambda owner: ask(owner.browser, "POST", "/web/uploads", Upload_Length="10"),

@@ -13,6 +13,7 @@ from engineshed_server.web.views import (
     home,
     login,
     theme,
+    update_packages,
     uploads,
     users,
 )
@@ -20,6 +21,7 @@ from engineshed_server.web.views import (
 TOPICS: Sequence[Pages] = (
     login.pages,
     home.pages,
+    update_packages.pages,
     enrolment.pages,
     api_tokens.pages,
     audit.pages,
