@@ -2,7 +2,7 @@
 
 The one helper for that: a temporary file in the same folder, write, flush, fsync, rename over the
 name, fsync the folder. Measured reason: on a default ext4 a rename without fsync left a file of the
-right length full of NULs after a power cut.
+right length full of NULs after a power cut. Who writes or reads large files finds here what they share.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import os
 import secrets
 import sys
 from pathlib import Path
+from typing import BinaryIO
 
 from engineshed_packages.errors import FileRefused
 
@@ -30,6 +31,19 @@ def fsync_folder(folder: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def drop_pages(file: BinaryIO, *, start: int = 0, end: int | None = None) -> None:
+    """Give back the memory in which the system keeps *file* from *start* to *end*, or to its end.
+
+    For a large file that is read or written once. Kept, it would push others out, and its pages would be
+    memory the system has to find first: measured, that costs up to five times what copying the bytes does.
+    Given back in steps, the next step gets the same pages again. What is not durable yet stays in memory.
+    Windows has no such call, and needs none.
+    """
+    if sys.platform == "linux":
+        length = 0 if end is None else end - start  # to the system, 0 is all the rest
+        os.posix_fadvise(file.fileno(), start, length, os.POSIX_FADV_DONTNEED)
 
 
 def write_file(path: Path, data: bytes, *, mode: int = 0o644) -> None:

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from engineshed_packages import archive as archive_of
 from engineshed_packages.archive import Entry, Item, Limits, open_archive, write_archive
 from engineshed_packages.errors import ArchiveRefused
 from tests.packages import zip_bytes
@@ -55,6 +56,18 @@ def test_an_entry_says_where_its_content_lies(tmp_path: Path) -> None:
     with open_archive(write(tmp_path, data)) as archive:
         entry = archive.entries[1]
     assert data[entry.offset : entry.offset + entry.size_bytes] == b"second content"
+
+
+def test_pieces_of_an_entry_give_back_the_memory_of_what_was_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dropped: list[tuple[int, int]] = []
+    monkeypatch.setattr(archive_of, "drop_pages", lambda file, *, start, end: dropped.append((start, end)))
+    with open_archive(write(tmp_path, Zip(entries=two_entries()).build())) as archive:
+        entry = archive.entries[1]
+        pieces = list(archive.pieces(entry, piece_bytes=6))
+    assert pieces == [b"second", b" conte", b"nt"]
+    assert dropped == [(entry.offset, entry.offset + read) for read in (6, 12, 14)]
 
 
 def test_an_entry_keeps_its_permission_bits(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from engineshed_packages.errors import FileRefused
-from engineshed_packages.files import read_limited, write_file
+from engineshed_packages.files import drop_pages, read_limited, write_file
 
 
 def test_a_file_is_replaced_with_its_mode(tmp_path: Path) -> None:
@@ -46,3 +46,23 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(FileRefused, match="nowhere") as refusal:
         read_limited(tmp_path / "nowhere", 10)
     assert refusal.value.code == "file-missing"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="Windows has no such call")
+@pytest.mark.parametrize(("end", "length"), [(None, 0), (7, 4)])
+def test_the_memory_of_a_file_is_given_back_and_its_content_stays(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, end: int | None, length: int
+) -> None:
+    told: list[tuple[int, int, int]] = []
+    honest = os.posix_fadvise
+
+    def advise(descriptor: int, start: int, length: int, advice: int) -> None:
+        told.append((start, length, advice))
+        honest(descriptor, start, length, advice)
+
+    monkeypatch.setattr(os, "posix_fadvise", advise)
+    (tmp_path / "big").write_bytes(b"0123456789")
+    with (tmp_path / "big").open("rb") as file:
+        drop_pages(file, start=3, end=end)
+        assert file.read() == b"0123456789"
+    assert told == [(3, length, os.POSIX_FADV_DONTNEED)]

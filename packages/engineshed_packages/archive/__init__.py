@@ -30,6 +30,7 @@ from engineshed_packages.archive.names import MAX_NAME_CHARS, check_name, check_
 from engineshed_packages.archive.writing import Item, write_archive
 from engineshed_packages.digests import CHUNK_BYTES
 from engineshed_packages.errors import ArchiveRefused
+from engineshed_packages.files import drop_pages
 
 __all__ = [
     "DEFAULT_LIMITS",
@@ -103,12 +104,15 @@ class Archive:
         """The content of *entry* in pieces of at most *piece_bytes*; its CRC-32 is not looked at.
 
         For who holds the content against a signed digest, which the CRC-32 can add nothing to but its cost.
+        What was read is not kept in memory: nobody reads a package in a bundle twice.
 
         Raises:
             ArchiveRefused: code ``archive-truncated``.
         """
         content = _Bytes(self._file, entry)
-        return iter(lambda: content.take(piece_bytes), b"")
+        while piece := content.take(piece_bytes):
+            yield piece
+            drop_pages(self._file, start=entry.offset, end=content.position)
 
     def read(self, name: str, *, max_bytes: int) -> bytes:
         """The whole content of the entry called *name*, which may have at most *max_bytes*.
@@ -137,13 +141,18 @@ class _Bytes:
         self._entry = entry
         self._done_bytes = 0
 
+    @property
+    def position(self) -> int:
+        """Where in the archive the next byte lies."""
+        return self._entry.offset + self._done_bytes
+
     def take(self, count_bytes: int) -> bytes:
         """The next bytes, at most *count_bytes*; none behind the last."""
         left = self._entry.size_bytes - self._done_bytes
         if left == 0:
             return b""
         # Seeks every time: another content of the same file may have been read in between.
-        self._file.seek(self._entry.offset + self._done_bytes)
+        self._file.seek(self.position)
         piece = self._file.read(min(left, count_bytes))
         if not piece:
             raise ArchiveRefused(

@@ -24,7 +24,7 @@ from engineshed_packages.files import TEMPORARY_SUFFIX
 from engineshed_server.api.connections import Connection
 from engineshed_server.errors import Refused, TooLarge, TryLater
 from engineshed_server.storage.disk import NO_SPACE
-from engineshed_server.storage.incoming import Piece, write_all
+from engineshed_server.storage.writing import Piece, write_all
 
 MAX_LENGTH_DIGITS = 18
 LEFTOVER_S = 24 * 3600  # an upload cut by a killed process; none that goes on is ever this long unwritten

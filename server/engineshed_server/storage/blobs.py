@@ -18,6 +18,7 @@ from engineshed_packages.digests import Digester, Digests, is_sha256
 from engineshed_packages.files import fsync_folder
 from engineshed_server.errors import NotFound, Refused
 from engineshed_server.storage.disk import disk_errors
+from engineshed_server.storage.writing import CHECKPOINT_BYTES, Piece, settle, write_all
 
 
 class ArrivingBlob(Protocol):
@@ -39,7 +40,7 @@ class BlobStore(Protocol):
     """Bytes by digest. ``sha256`` is always 64 lower-case hexadecimal digits."""
 
     def receive(
-        self, pieces: Iterable[bytes], *, sha256: str, length_bytes: int
+        self, pieces: Iterable[Piece], *, sha256: str, length_bytes: int
     ) -> AbstractContextManager[ArrivingBlob]:
         """Take bytes in; what is not kept when the block ends is gone.
 
@@ -72,7 +73,7 @@ class LocalBlobs:
         return self._folder / sha256[:2] / sha256
 
     @contextmanager
-    def receive(self, pieces: Iterable[bytes], *, sha256: str, length_bytes: int) -> Iterator[ArrivingBlob]:
+    def receive(self, pieces: Iterable[Piece], *, sha256: str, length_bytes: int) -> Iterator[ArrivingBlob]:
         """See ``BlobStore``."""
         final = self._path(sha256)
         temporary = self._arriving / f"{sha256}.{secrets.token_hex(6)}"
@@ -133,15 +134,16 @@ def _make_folder(folder: Path) -> None:
         fsync_folder(folder.parent)
 
 
-def _write(pieces: Iterable[bytes], path: Path, *, limit_bytes: int) -> Digests:
-    digester, received_bytes = Digester(), 0
-    with path.open("xb") as file:
+def _write(pieces: Iterable[Piece], path: Path, *, limit_bytes: int) -> Digests:
+    digester, settled_bytes = Digester(), 0
+    with path.open("xb", buffering=0) as file:
         for piece in pieces:
             digester.update(piece)
-            file.write(piece)
-            received_bytes += len(piece)
-            if received_bytes > limit_bytes:
+            write_all(file, piece)
+            if digester.length_bytes > limit_bytes:
                 break
-        file.flush()
-        os.fsync(file.fileno())
+            if digester.length_bytes - settled_bytes >= CHECKPOINT_BYTES:
+                settle(file)
+                settled_bytes = digester.length_bytes
+        settle(file)
     return digester.result()

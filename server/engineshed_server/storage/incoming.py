@@ -17,18 +17,16 @@ import shutil
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import BinaryIO, TypeAlias
+from typing import BinaryIO
 
 from engineshed_packages.errors import Conflict
 from engineshed_packages.files import fsync_folder
 from engineshed_packages.locks import exclusive
 from engineshed_server.errors import ServerError, TryLater
 from engineshed_server.storage.disk import disk_errors
-
-Piece: TypeAlias = bytes | memoryview  # good until the next one is asked for
+from engineshed_server.storage.writing import CHECKPOINT_BYTES, Piece, settle, write_all
 
 SUFFIX = ".part"
-CHECKPOINT_BYTES = 16 * 1024 * 1024  # a killed process loses at most so much of what it received
 
 
 class UploadFile:
@@ -89,8 +87,7 @@ class UploadFile:
                 raise
 
     def _settle(self, file: BinaryIO, *, is_new: bool) -> None:
-        # When this fails, nothing since the last time counts: the kernel may have dropped it.
-        os.fsync(file.fileno())
+        settle(file)
         if is_new:
             fsync_folder(self.path.parent)
 
@@ -135,10 +132,3 @@ class Incoming:
     def list_ids(self) -> frozenset[str]:
         """The ids of all files here."""
         return frozenset(path.name.removesuffix(SUFFIX) for path in self._folder.glob(f"*{SUFFIX}"))
-
-
-def write_all(file: BinaryIO, piece: Piece) -> None:
-    """Write the whole of *piece* to the unbuffered *file*, which may take less at once."""
-    view = memoryview(piece)
-    while view:
-        view = view[file.write(view) :]

@@ -5,11 +5,14 @@ import hashlib
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import BinaryIO
 
 import pytest
 
 from engineshed_server.errors import NotFound, Refused, ServerError, TryLater
+from engineshed_server.storage import blobs
 from engineshed_server.storage.blobs import LocalBlobs
+from engineshed_server.storage.writing import settle
 
 DATA = b"package bytes"
 SHA256 = hashlib.sha256(DATA).hexdigest()
@@ -91,6 +94,23 @@ def test_a_damaged_blob_is_not_found_and_replaced_by_a_good_one(store: LocalBlob
     assert store.find(SHA256, length_bytes=len(DATA)) is None
     put(store)
     assert path.read_bytes() == DATA
+
+
+def test_a_large_package_is_made_durable_on_the_way_and_does_not_fill_the_memory(
+    store: LocalBlobs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lengths: list[int] = []
+
+    def settled(file: BinaryIO) -> None:
+        lengths.append(os.fstat(file.fileno()).st_size)
+        settle(file)
+
+    monkeypatch.setattr(blobs, "settle", settled)
+    monkeypatch.setattr(blobs, "CHECKPOINT_BYTES", 5)
+    data = b"0123456789ab"
+    pieces = [data[start : start + 3] for start in range(0, 12, 3)]
+    with store.receive(pieces, sha256=hashlib.sha256(data).hexdigest(), length_bytes=12):
+        assert lengths == [6, 12, 12]
 
 
 @pytest.mark.parametrize("name", ["../../etc/passwd", "", "A" * 64, "0" * 63, "0" * 63 + "/"])

@@ -14,7 +14,7 @@ from engineshed_server.domain.uploads import COMPLETE, CREATED, LIFE, Uploader
 from engineshed_server.errors import Conflict, Refused, TooLarge
 from engineshed_server.services.portal import Portal
 from engineshed_server.services.uploads.owning import LOCK_WAIT_S, Upload, find_own, held, upload_of
-from engineshed_server.storage.incoming import Piece
+from engineshed_server.storage.writing import Piece
 
 ALGORITHMS = ("sha1", "sha256")
 
