@@ -28,7 +28,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from engineshed_packages.archive import Archive, Item, open_archive, write_archive
-from engineshed_packages.digests import Digester, digest_file
+from engineshed_packages.digests import Sha256Digester, digest_file
 from engineshed_packages.errors import (
     ArchiveRefused,
     ContentMismatch,
@@ -173,13 +173,12 @@ def copy_target(source: Source, listed: Target | NotesFile, file: BinaryIO) -> N
         Missing, SourceRefused, Unavailable, ArchiveRefused: from the source.
         OSError: *file* cannot be written.
     """
-    digester = Digester()
+    found = Sha256Digester()
     name = f"{TARGETS_FOLDER}/{listed.download_name}"
     with source.open(name, max_bytes=listed.length_bytes) as pieces:
         for piece in pieces:
-            digester.update(piece)
+            found.update(piece)
             file.write(piece)
-    found = digester.result()
     if (found.length_bytes, found.sha256) != (listed.length_bytes, listed.sha256):
         raise ContentMismatch(
             "content-mismatch",

@@ -43,27 +43,39 @@ class Digests:
             raise ValueError(f"expected a length, a SHA-256 and a SHA-1, found {self!r}")
 
 
-class Digester:
-    """Takes bytes as they pass by; ``result()`` may be asked at any time."""
+class Sha256Digester:
+    """Takes bytes as they pass by, and tells what decides: their length and SHA-256, at any time."""
 
     def __init__(self) -> None:
-        self._length_bytes = 0
+        self.length_bytes = 0
         self._sha256 = hashlib.sha256()
+
+    def update(self, piece: bytes | bytearray | memoryview) -> None:
+        """Add *piece*."""
+        self.length_bytes += len(piece)
+        self._sha256.update(piece)
+
+    @property
+    def sha256(self) -> str:
+        """Of all that was added so far."""
+        return self._sha256.hexdigest()
+
+
+class Digester(Sha256Digester):
+    """Takes the SHA-1 as well, which nearly doubles the cost: for what will be shown."""
+
+    def __init__(self) -> None:
+        super().__init__()
         self._sha1 = hashlib.sha1(usedforsecurity=False)
 
     def update(self, piece: bytes | bytearray | memoryview) -> None:
         """Add *piece*."""
-        self._length_bytes += len(piece)
-        self._sha256.update(piece)
+        super().update(piece)
         self._sha1.update(piece)
 
     def result(self) -> Digests:
         """Length and digests of all that was added so far."""
-        return Digests(
-            length_bytes=self._length_bytes,
-            sha256=self._sha256.hexdigest(),
-            sha1=self._sha1.hexdigest(),
-        )
+        return Digests(length_bytes=self.length_bytes, sha256=self.sha256, sha1=self._sha1.hexdigest())
 
 
 def digest_stream(stream: BinaryIO) -> Digests:

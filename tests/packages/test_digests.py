@@ -9,6 +9,7 @@ from engineshed_packages.digests import (
     CHUNK_BYTES,
     Digester,
     Digests,
+    Sha256Digester,
     digest_file,
     digest_stream,
     is_sha256,
@@ -50,6 +51,13 @@ def test_pieces_give_what_the_whole_gives() -> None:
     for start in range(0, len(LONG), 700_001):
         digester.update(memoryview(LONG)[start : start + 700_001])
     assert digester.result() == digest_stream(io.BytesIO(LONG))
+
+
+def test_what_decides_can_be_had_without_the_sha1() -> None:
+    digester = Sha256Digester()
+    digester.update(b"ab")
+    digester.update(b"c")
+    assert (digester.length_bytes, digester.sha256) == (3, ABC.sha256)
 
 
 def test_a_digester_can_be_asked_before_its_end() -> None:

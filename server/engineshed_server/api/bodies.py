@@ -19,7 +19,7 @@ from typing import BinaryIO
 
 from flask import Request
 
-from engineshed_packages.digests import CHUNK_BYTES, Digester, Digests
+from engineshed_packages.digests import CHUNK_BYTES, Sha256Digester
 from engineshed_packages.files import TEMPORARY_SUFFIX
 from engineshed_server.api.connections import Connection
 from engineshed_server.errors import Refused, TooLarge, TryLater
@@ -33,10 +33,11 @@ BODY_READ = "engineshed.body_read"  # in the WSGI environment, once nothing of t
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReceivedFile:
-    """A raw body on disk, unverified, with the digests of what arrived."""
+    """A raw body on disk, unverified, with length and SHA-256 of what arrived."""
 
     path: Path
-    digests: Digests
+    length_bytes: int
+    sha256: str
 
 
 def read_json_body(request: Request, *, max_bytes: int) -> bytes:
@@ -111,8 +112,8 @@ def received_file(request: Request, folder: Path, *, max_bytes: int) -> Iterator
     path = folder / f"{secrets.token_hex(16)}{TEMPORARY_SUFFIX}"
     try:
         with _disk_errors():
-            digests = _write_stream(read_pieces(request, length), path)
-        yield ReceivedFile(path=path, digests=digests)
+            arrived = _write_stream(read_pieces(request, length), path)
+        yield ReceivedFile(path=path, length_bytes=arrived.length_bytes, sha256=arrived.sha256)
     finally:
         path.unlink(missing_ok=True)
 
@@ -163,14 +164,14 @@ def _small_pieces(request: Request, length_bytes: int) -> Iterator[bytes]:
             yield piece
 
 
-def _write_stream(pieces: Iterable[Piece], path: Path) -> Digests:
-    digester = Digester()
+def _write_stream(pieces: Iterable[Piece], path: Path) -> Sha256Digester:
+    digester = Sha256Digester()
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     with os.fdopen(descriptor, "wb", buffering=0) as file:
         for piece in pieces:
             write_all(file, piece)
             digester.update(piece)
-    return digester.result()
+    return digester
 
 
 def _input(request: Request) -> BinaryIO:

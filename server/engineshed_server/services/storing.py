@@ -17,7 +17,7 @@ from dataclasses import dataclass
 
 from engineshed_packages.archive import open_archive
 from engineshed_packages.bundle import VerifiedBundle
-from engineshed_packages.digests import Digester
+from engineshed_packages.digests import Sha256Digester
 from engineshed_packages.errors import FileRefused, ReleaseRefused
 from engineshed_packages.files import read_limited
 from engineshed_packages.manifest import check_package
@@ -125,10 +125,9 @@ def _unreadable(listed: NotesFile, blob: ArrivingBlob) -> list[str]:
 
 
 def _prove(listed: Target | NotesFile, pieces: Iterable[bytes]) -> None:
-    digester = Digester()
+    found = Sha256Digester()
     for piece in pieces:
-        digester.update(piece)
-    found = digester.result()
+        found.update(piece)
     if (found.length_bytes, found.sha256) != (listed.length_bytes, listed.sha256):
         raise Refused(
             "content-mismatch",

@@ -63,10 +63,8 @@ def upload(name: str) -> Response:
     refuse_unknown(request)
     here = portal()
     with received_file(request, here.folders.incoming, max_bytes=here.settings.upload_bytes) as received:
-        here.meters.count(UPLOAD_BYTES, PUT, by=received.digests.length_bytes)
+        here.meters.count(UPLOAD_BYTES, PUT, by=received.length_bytes)
         done = ingest_bundle(here, received.path, actor=actor(), now=now(), name=name)
-        uploaded = Uploaded(
-            name=name, sha256=received.digests.sha256, length=received.digests.length_bytes, done=done
-        )
+        uploaded = Uploaded(name=name, sha256=received.sha256, length=received.length_bytes, done=done)
     status = HTTPStatus.CREATED if done.code == PUBLISHED else HTTPStatus.OK
     return json_answer(BundleSchema.write(uploaded), status=status)
