@@ -86,6 +86,7 @@ def test_no_code_and_no_status_is_documented_that_the_portal_does_not_send() -> 
     "code",
     [
         *(decide.OFFER, decide.UP_TO_DATE, decide.NO_RELEASE, decide.NOTHING_FITS, decide.WAITING),
+        decide.ENGINE_HELD,
         *(
             stops.EMERGENCY_STOP,
             orders.ORDERED,

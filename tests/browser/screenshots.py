@@ -25,6 +25,7 @@ from engineshed_server.services.enrol_tokens import EnrolTerms, create_enrol_tok
 from engineshed_server.services.enrolment import enrol
 from engineshed_server.services.portal import Portal
 from engineshed_server.wiring import open_portal
+from tests.browser.fleet import FAILED, seed_fleet
 from tests.browser.site import NARROW, OWNER, Scheme, Site, open_browser, open_site
 from tests.server.portals import enrol_request
 from tests.vendor import PRODUCT
@@ -58,6 +59,12 @@ def make_enrol_token(page: Page) -> None:
     page.get_by_label("What it is for").fill("Berlin, second hall")
     page.get_by_role("button", name="Make token").click()
     page.get_by_role("heading", name="The line to paste").wait_for()
+
+
+def open_engine(page: Page) -> None:
+    """Follows the one engine that was found."""
+    page.get_by_role("link", name=FAILED).click()
+    page.wait_for_load_state()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,6 +106,8 @@ SHOTS = (
     Shot(name="enrolment", path="/enrolment", whole=True),
     Shot(name="enrolment-made", path="/enrolment", prepare=make_enrol_token),
     Shot(name="api_tokens", path="/tokens"),
+    Shot(name="engines", path="/engines"),
+    Shot(name="engine", path=f"/engines?q={FAILED}", prepare=open_engine),
     Shot(name="audit", path="/audit"),
     Shot(name="users", path="/users"),
     Shot(name="account", path="/account", user="anna"),
@@ -112,6 +121,7 @@ def seed(site: Site) -> None:
     with closing(open_portal(site.running.settings)) as portal:
         seed_tokens(portal, now=datetime.now(UTC))
     seed_releases(site)
+    seed_fleet(site)
 
 
 def seed_tokens(portal: Portal, *, now: datetime) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import datetime
 
 from sqlalchemy import Row, Select, select, update
@@ -65,7 +65,8 @@ class EngineRecord:
         two_hosts_since: when two hosts were first seen to poll as this engine.
         configuration: number of the one it knows.
         boots: the starts of its updater that polled lately.
-        revision: counts the edits of group and channel.
+        hold_reason: why an admin lets it be offered nothing, None when it is. notes: what people write of it.
+        revision: counts the edits of group, channel, hold and notes.
     """
 
     engine_id: str
@@ -88,6 +89,8 @@ class EngineRecord:
     boots: Boots = field(default_factory=Boots)
     revision: int = 0
     configuration: int = 1
+    hold_reason: str | None = None
+    notes: str = ""
 
     @property
     def capabilities(self) -> tuple[str, ...] | None:
@@ -210,6 +213,12 @@ def list_waiting(session: Session, *, enrolled_before: datetime, limit: int) -> 
     return tuple(session.scalars(query))
 
 
+def list_holds(session: Session) -> dict[str, str]:
+    """Why they are on hold, by engine id, of the engines that are."""
+    query = select(EngineRow.id, EngineRow.hold_reason).where(EngineRow.hold_reason.is_not(None))
+    return {row.id: row.hold_reason for row in session.execute(query)}
+
+
 def list_channels(session: Session, *, default: str) -> dict[str, str]:
     """Channel by engine id, of the engines that do not follow *default*."""
     query = select(EngineRow.id, EngineRow.channel).where(EngineRow.channel != default)
@@ -256,12 +265,22 @@ def note_two_hosts(session: Session, engine_id: str, *, now: datetime) -> bool:
     return changed_rows(session, statement) == 1
 
 
-def place_engine(session: Session, engine: EngineRecord, *, group: str, channel: str) -> None:
-    """Write group and channel of an engine that was locked, as its next revision."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Edited:
+    """What people decide of an engine, as they edit it."""
+
+    group: str
+    channel: str
+    hold_reason: str | None
+    notes: str
+
+
+def edit_engine(session: Session, engine: EngineRecord, edited: Edited) -> None:
+    """Write what was edited of an engine that was locked, as its next revision."""
     statement = (
         update(EngineRow)
         .where(EngineRow.id == engine.engine_id, EngineRow.revision == engine.revision)
-        .values(group=group, channel=channel, revision=engine.revision + 1)
+        .values(**asdict(edited), revision=engine.revision + 1)
     )
     if changed_rows(session, statement) != 1:
         raise Raced("database-raced", f"engine {engine.engine_id} was edited at the same moment: try again")

@@ -13,6 +13,7 @@ from sqlalchemy.types import TypeDecorator, TypeEngine
 ID_CHARS = 24  # "eng_" and 20 characters
 HASH_CHARS = 64
 NAME_CHARS = 64  # of a person, a group, a product, a channel
+NOTES_CHARS = 2000  # what people write of an engine
 ADDRESS_CHARS = 64  # an IPv6 address with its scope
 
 # SQLite counts up by itself only in a column that is exactly INTEGER PRIMARY KEY.

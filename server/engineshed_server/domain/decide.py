@@ -4,7 +4,8 @@
 that speaks against it, or ``fits``. The newest that fits is offered. What is said here is what
 ``engine explain`` prints, so that an operator sees the same reasons the portal acts on.
 
-What is on hold on this portal, or covered by an emergency stop, is a reason like any other.
+What is on hold on this portal, or covered by an emergency stop, is a reason like any other. An engine that is
+on hold itself is offered nothing; the reasons say what it would be offered otherwise.
 
 Several steps may be needed: when the newest release asks for a version in between (``min_version``),
 the newest release that can be reached now is offered, and the next poll goes on from there.
@@ -26,6 +27,7 @@ UP_TO_DATE = "up-to-date"
 NOTHING_FITS = "nothing-fits"
 NO_RELEASE = "no-release"
 WAITING = "waiting-for-approval"
+ENGINE_HELD = "engine-held"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,6 +39,7 @@ class EngineFacts:
         channel: from the portal's own record of the engine, never from the poll.
         skipped: releases that failed, or were taken back, on this engine.
         waits: an admin has not approved it yet: it is offered nothing, whatever fits.
+        hold_reason: why an admin keeps the engine as it is; None when it is not on hold.
     """
 
     product: str
@@ -45,6 +48,7 @@ class EngineFacts:
     channel: str
     skipped: tuple[Skipped, ...] = ()
     waits: bool = False
+    hold_reason: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,8 +81,8 @@ class Decision:
     """What an engine should do next.
 
     Attributes:
-        code: ``offer``, ``up-to-date``, ``nothing-fits``, ``no-release``, ``emergency-stop`` or
-            ``waiting-for-approval``.
+        code: ``offer``, ``up-to-date``, ``nothing-fits``, ``no-release``, ``emergency-stop``, ``engine-held``
+            or ``waiting-for-approval``.
         target: the package to install; None unless ``code`` is ``offer``.
         reasons: one for every candidate of the product, newest first.
     """
@@ -123,6 +127,9 @@ def _conclude(engine: EngineFacts, chosen: Target | None, *, reasons: tuple[Reas
     if engine.waits:
         text = "the engine waits for approval by the portal's admin: until then it is offered nothing"
         return Decision(code=WAITING, text=text, target=None, reasons=reasons)
+    if chosen is not None and engine.hold_reason is not None:
+        text = f"{here}{stays}, and not {chosen.version.text}: the engine is on hold: {engine.hold_reason}"
+        return Decision(code=ENGINE_HELD, text=text, target=None, reasons=reasons)
     if chosen is not None:
         code, text = OFFER, f"{here}{to} {chosen.version.text}"
     elif not reasons:

@@ -26,6 +26,7 @@ def find_facts(
         channel=engine.channel,
         skipped=_skipped(engine, told, candidates),
         waits=engine.state == engines.WAITING,
+        hold_reason=engine.hold_reason,
     )
 
 

@@ -10,7 +10,7 @@ import json
 from dataclasses import dataclass
 from datetime import datetime
 
-from engineshed_packages.protocol import Attributes
+from engineshed_packages.protocol import Attributes, Step
 from engineshed_server.db import engines, orders, reports
 from engineshed_server.db import portal as portal_rows
 from engineshed_server.db.audit import add_audit
@@ -73,6 +73,7 @@ class AttemptLine:
     started: datetime
     ended: datetime
     received: datetime
+    steps: tuple[Step, ...]
     update_log: tuple[str, ...]
     engine_log: tuple[str, ...]
 
@@ -124,7 +125,9 @@ class EngineDetail:
     """One engine with its last attempts and orders, newest first.
 
     Attributes:
-        revision: counts the edits of group and channel.
+        revision: counts the edits of group, channel, hold and notes.
+        hold_reason: why it is offered nothing by itself, None when it is. notes: what people write of it.
+        revoked: when it was.
         token: id of the enrolment token it joined with last, None when that was long ago.
         hosts: who polled as it lately; several where ``line.two_hosts``, unless they look alike.
         attributes: what its updater last said of the host, None before the first time.
@@ -133,6 +136,9 @@ class EngineDetail:
     line: EngineLine
     revision: int
     token: str | None
+    hold_reason: str | None
+    notes: str
+    revoked: datetime | None
     hosts: tuple[HostLine, ...]
     attributes: Attributes | None
     attempts: tuple[AttemptLine, ...]
@@ -202,6 +208,9 @@ def show_engine(portal: Portal, engine_id: str) -> EngineDetail:
         line=_line(engine),
         revision=engine.revision,
         token=engine.token_id,
+        hold_reason=engine.hold_reason,
+        notes=engine.notes,
+        revoked=engine.revoked,
         hosts=tuple(
             HostLine(host_name=boot.host_name, address=boot.address, first=boot.first, last=boot.last)
             for boot in engine.boots.hosts()
@@ -282,6 +291,7 @@ def _attempt(report: reports.ReportRecord) -> AttemptLine:
         started=report.started,
         ended=report.ended,
         received=report.received,
+        steps=tuple(Step.from_dict(step) for step in json.loads(report.steps)),
         update_log=report.update_log,
         engine_log=report.engine_log,
     )

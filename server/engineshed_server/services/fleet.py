@@ -146,6 +146,7 @@ def _facts(snapshot: Snapshot, engine_id: str, *, poll: Poll) -> EngineFacts:
         channel=snapshot.channel_of(engine_id),
         skipped=poll.skipped,
         waits=snapshot.state_of(engine_id) == engines.WAITING,
+        hold_reason=snapshot.holds.get(engine_id),
     )
 
 

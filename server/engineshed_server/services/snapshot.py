@@ -52,7 +52,8 @@ class Snapshot:
         secret_numbers: by engine id, where more than one secret was given: older ones are dead.
         channels: of those engines that do not follow the default.
         configuration: what engines are to know of the portal. behind: enrolled engines that do not yet.
-        stops: the emergency stops that are on. ordered: engines for which an administrator's order is open.
+        holds: by engine id, why it is on hold. stops: the emergency stops that are on.
+        ordered: engines for which an administrator's order is open.
         api_tokens: those that were not revoked, by hash.
         faults: stored rows that could not be read; what they protect is not offered, the rest is served.
     """
@@ -66,6 +67,7 @@ class Snapshot:
     not_enrolled: Mapping[str, str] = field(default_factory=dict)
     secret_numbers: Mapping[str, int] = field(default_factory=dict)
     channels: Mapping[str, str] = field(default_factory=dict)
+    holds: Mapping[str, str] = field(default_factory=dict)
     configuration: Configuration | None = None
     behind: frozenset[str] = frozenset()
     stops: tuple[Stop, ...] = ()
@@ -120,6 +122,7 @@ def load_snapshot(database: Database, *, repository: str) -> Snapshot:
         not_enrolled = engines.list_not_enrolled(session)
         secret_numbers = engines.list_secret_numbers(session)
         channels = engines.list_channels(session, default=DEFAULT_CHANNEL)
+        holds = engines.list_holds(session)
         on = stops.list_stops(session)
         tokens = api_tokens.list_good_api_tokens(session)
         ordered = orders.list_ordered(session)
@@ -154,6 +157,7 @@ def load_snapshot(database: Database, *, repository: str) -> Snapshot:
         not_enrolled=not_enrolled,
         secret_numbers=secret_numbers,
         channels=channels,
+        holds=holds,
         stops=tuple(one.stop for one in on),
         api_tokens={token.token_hash: token for token in tokens},
         ordered=ordered,

@@ -33,6 +33,7 @@ class Place:
 # Enrolment, API tokens, Audit, Users, About.
 PLACES = (
     Place("Home", "web.home.show_home", "home"),
+    Place("Engines", "web.engines.list_engines", "engines"),
     Place("Update packages", "web.update_packages.show_packages", "packages"),
     Place("Enrolment", "web.enrolment.show_enrolment", "enrolment"),
     Place("API tokens", "web.api_tokens.list_tokens", "tokens"),

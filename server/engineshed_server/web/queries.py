@@ -10,6 +10,8 @@ queries.same_page(after=page.after)         the address of what follows, all els
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from enum import StrEnum
+from typing import TypeVar
 
 from flask import request, url_for
 
@@ -20,6 +22,9 @@ from engineshed_server.services.pages import no_place
 PAGE_LINES = 50
 MAX_WORD_CHARS = 400  # the longest subject of a change
 _BETWEEN = "~"  # stands in no time and no id
+_MAX_DIGITS = 6
+
+Choice = TypeVar("Choice", bound=StrEnum)
 
 
 def word(name: str) -> str | None:
@@ -35,6 +40,34 @@ def word(name: str) -> str | None:
             f"{name} is {found[:40]!r}, expected at most {MAX_WORD_CHARS} characters of plain text",
         )
     return found or None
+
+
+def choice(name: str, kind: type[Choice]) -> Choice | None:
+    """The value of *name* as one of *kind*.
+
+    Raises:
+        Refused: code ``parameter-unreadable``.
+    """
+    found = word(name)
+    if found is None:
+        return None
+    try:
+        return kind(found)
+    except ValueError as err:
+        message = f"{name} is {found[:40]!r}, expected one of {', '.join(kind)}"
+        raise Refused("parameter-unreadable", message) from err
+
+
+def page_number() -> int:
+    """The number of the page that is wanted, 1 when none is named.
+
+    Raises:
+        Refused: code ``page-place``.
+    """
+    found = word("page") or "1"
+    if not (found.isascii() and found.isdigit() and len(found) <= _MAX_DIGITS and int(found) >= 1):
+        raise no_place()
+    return int(found)
 
 
 def moment(name: str) -> datetime | None:
@@ -74,7 +107,7 @@ def written(after: tuple[str, ...] | None) -> str | None:
     return None if after is None else _BETWEEN.join(after)
 
 
-def same_page(**changes: str | None) -> str:
+def same_page(**changes: str | int | None) -> str:
     """The address of this page with other values; None leaves one out."""
     assert request.endpoint is not None  # it is a page of ours that asks
     values = {**request.args.to_dict(), **(request.view_args or {}), **changes}

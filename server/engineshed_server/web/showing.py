@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import UTC, datetime
 
 from markupsafe import Markup
@@ -79,4 +80,22 @@ def browser(user_agent: str) -> Markup:
     return Markup('<span title="{}">{}</span>').format(user_agent, text)
 
 
-FILTERS = {"browser": browser, "moment": moment, "ago": ago, "span": span, "size": size, "number": number}
+def options(
+    words: Iterable[str], chosen: str | None = None, none: str | None = None
+) -> list[tuple[str, str]]:
+    """What a ``select`` offers: nothing, when *none* names that, what is *chosen*, and the *words*."""
+    known = list(words)
+    extra = [] if chosen is None or chosen in known else [chosen]
+    nothing = [] if none is None else [("", none)]
+    return nothing + [(word, word) for word in (*extra, *known)]
+
+
+FILTERS = {
+    "browser": browser,
+    "moment": moment,
+    "ago": ago,
+    "span": span,
+    "size": size,
+    "number": number,
+    "options": options,
+}

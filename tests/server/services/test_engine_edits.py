@@ -11,6 +11,8 @@ from engineshed_server.domain.revisions import ANY_REVISION, Expected
 from engineshed_server.errors import NotFound, Outdated, Refused
 from engineshed_server.services import engines
 from engineshed_server.services.engine_edits import EngineChange, change_engine
+from engineshed_server.services.fleet import explain
+from engineshed_server.services.ordering import Ask, give_order
 from tests.server.portals import ACTOR, House
 
 
@@ -97,4 +99,63 @@ def test_an_unknown_engine_is_not_changed(house: House) -> None:
 def test_a_name_that_is_none_is_refused(words: dict[str, str], code: str) -> None:
     with pytest.raises(Refused) as caught:
         EngineChange(**words)
+    assert caught.value.code == code
+
+
+def test_an_engine_on_hold_is_offered_nothing_until_it_is_let_go(house: House) -> None:
+    house.publish("1.0.0")
+    engine = house.enrol()
+    change(house, engine.engine, hold_reason="trade fair")
+    answer = house.poll(engine)
+    assert (answer.code, answer.order) == ("engine-held", None)
+    assert "trade fair" in answer.text
+    assert "1.0.0" in answer.text
+    change(house, engine.engine, hold_reason="")
+    assert house.poll(engine).order is not None
+
+
+def test_an_order_reaches_an_engine_on_hold(house: House) -> None:
+    house.publish("1.0.0")
+    engine = house.enrol()
+    change(house, engine.engine, hold_reason="trade fair")
+    ask = Ask(do="install", version="1.0.0")
+    give_order(house.portal, engine.engine, ask, actor=ACTOR, now=house.now)
+    assert house.poll(engine).code == "ordered"
+
+
+def test_why_an_engine_on_hold_gets_nothing_is_explained(house: House) -> None:
+    house.publish("1.0.0")
+    engine = house.enrol().engine
+    change(house, engine, hold_reason="trade fair")
+    decision = explain(house.portal, engine, now=house.now)
+    assert (decision.code, decision.target) == ("engine-held", None)
+    assert [reason.code for reason in decision.reasons] == ["fits"]
+
+
+def test_the_audit_tells_holds_and_notes_only_where_they_were_changed(house: House) -> None:
+    engine = house.enrol().engine
+    change(house, engine, hold_reason="trade fair", notes="  first line\r\nsecond line\n")
+    with house.portal.database.read() as session:
+        record = audit.list_audit(session)[-1]
+    after = json.loads(record.after or "")
+    assert (after["hold_reason"], after["notes"]) == ("trade fair", "first line\nsecond line")
+    detail = engines.show_engine(house.portal, engine)
+    assert (detail.hold_reason, detail.notes) == ("trade fair", "first line\nsecond line")
+
+
+@pytest.mark.parametrize(
+    ("words", "code"),
+    [
+        ({"notes": "x" * 2001}, "notes-unreadable"),
+        ({"notes": "a\x1b[31mred"}, "notes-unreadable"),
+        ({"hold_reason": "two\nlines"}, "reason-unreadable"),
+        ({"hold_reason": "   "}, "reason-unreadable"),
+    ],
+)
+def test_notes_and_reasons_that_others_could_not_read_are_refused(
+    house: House, words: dict[str, str], code: str
+) -> None:
+    engine = house.enrol().engine
+    with pytest.raises(Refused) as caught:
+        change(house, engine, ANY_REVISION, **words)
     assert caught.value.code == code

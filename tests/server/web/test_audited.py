@@ -39,6 +39,11 @@ class Owner:
     def send(self, path: str, **fields: str) -> TestResponse:
         return self.browser.post(path, **fields)
 
+    def send_engine(self, what: str, /, **fields: str) -> TestResponse:
+        """A form of a new engine's page."""
+        engine = self.site.house.enrol(needs_approval=what in ("approve", "reject")).engine
+        return self.send(f"/engines/{engine}/{what}", **fields)
+
 
 def log_in(owner: Owner) -> TestResponse:
     owner.browser.post("/logout")
@@ -91,6 +96,11 @@ def remove_upload(owner: Owner) -> TestResponse:
     return owner.send(f"/update-packages/uploads/{upload_id}/remove")
 
 
+def unhold(owner: Owner) -> TestResponse:
+    held = owner.send_engine("hold", reason="why")
+    return owner.send(f"{held.headers['Location']}/unhold")
+
+
 OTHER = "other four words in a row"
 # What makes each change, and the action that the newest row of the audit has then.
 CHANGES: dict[str, tuple[str, Callable[[Owner], TestResponse]]] = {
@@ -131,6 +141,18 @@ CHANGES: dict[str, tuple[str, Callable[[Owner], TestResponse]]] = {
     "web.update_packages.hold_release": ("release-held", lambda owner: hold(owner, "hold")),
     "web.update_packages.unhold_release": ("release-let-go", lambda owner: hold(owner, "unhold")),
     "web.update_packages.remove_upload": ("upload-terminated", remove_upload),
+    "web.engines.approve_engine": ("engine-approved", lambda owner: owner.send_engine("approve")),
+    "web.engines.reject_engine": ("engine-rejected", lambda owner: owner.send_engine("reject")),
+    "web.engines.revoke_engine": ("engine-revoked", lambda owner: owner.send_engine("revoke")),
+    "web.engines.hold_engine": ("engine-changed", lambda owner: owner.send_engine("hold", reason="why")),
+    "web.engines.unhold_engine": ("engine-changed", unhold),
+    "web.engines.place_engine": ("engine-changed", lambda owner: owner.send_engine("place", group="north")),
+    "web.engines.write_notes": ("engine-changed", lambda owner: owner.send_engine("notes", notes="cellar")),
+    "web.engines.give_order": ("order-given", lambda owner: owner.send_engine("orders", do="restart")),
+    "web.engines.move_engines": (
+        "engine-changed",
+        lambda owner: owner.send("/engines/move", group="north", engine=owner.site.house.enrol().engine),
+    ),
     "web.uploads.create_upload": (
         "upload-created",
         lambda owner: ask(owner.browser, "POST", "/web/uploads", Upload_Length="10"),

@@ -46,10 +46,10 @@ def show_engine(engine_id: str) -> Shown:
     needs=ADMINS,
     body=EngineChangeSchema,
     answer=EngineDetailSchema,
-    refuses=(NotFound,),
+    refuses=(NotFound, Refused),
 )
 def change_engine(engine_id: str, body: EngineChange, expected: Expected) -> Shown:
-    """Put an engine into another group, or let it follow another channel."""
+    """Put an engine into another group or channel, on hold, or write notes of it."""
     engine_edits.change_engine(portal(), engine_id, change=body, expected=expected, actor=actor(), now=now())
     return _shown(engine_id)
 

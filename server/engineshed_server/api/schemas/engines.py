@@ -11,8 +11,9 @@ from engineshed_server.api.schemas.base import AnswerSchema, Moment, RequestSche
 from engineshed_server.api.schemas.paging import PageQuery, PageQuerySchema
 from engineshed_server.domain.groups import GROUP_PATTERN
 from engineshed_server.services.approval import MAX_AT_ONCE
-from engineshed_server.services.engine_edits import EngineChange
+from engineshed_server.services.engine_edits import MAX_NOTES_CHARS, EngineChange
 from engineshed_server.services.engines import STATES
+from engineshed_server.services.reasons import MAX_REASON_CHARS
 
 
 class EngineSchema(AnswerSchema):
@@ -60,6 +61,13 @@ class AttributesSchema(AnswerSchema):
     tags = fields.Dict(keys=fields.String(), values=fields.String())
 
 
+class StepSchema(AnswerSchema):
+    """A state the attempt went through, and when it was entered."""
+
+    state = fields.String()
+    at = Moment()
+
+
 class AttemptSchema(AnswerSchema):
     """One final report."""
 
@@ -75,6 +83,7 @@ class AttemptSchema(AnswerSchema):
     started = Moment()
     ended = Moment()
     received = Moment()
+    steps = fields.List(fields.Nested(StepSchema))
     update_log = fields.List(fields.String())
     engine_log = fields.List(fields.String())
 
@@ -108,6 +117,10 @@ class EngineDetailSchema(EngineSchema):
     token = fields.String(
         allow_none=True, metadata={"description": "id of the enrolment token it joined with last"}
     )
+    hold_reason = fields.String(
+        allow_none=True, metadata={"description": "why it is offered nothing by itself; null: it is"}
+    )
+    notes = fields.String()
     hosts = fields.List(fields.Nested(HostSchema))
     attributes = fields.Nested(AttributesSchema, allow_none=True)
     attempts = fields.List(fields.Nested(AttemptSchema))
@@ -115,7 +128,7 @@ class EngineDetailSchema(EngineSchema):
 
     def get_attribute(self, obj: object, attr: str, default: object) -> object:
         """What the list shows too stands in the detail's ``line``."""
-        own = attr in ("token", "hosts", "attributes", "attempts", "orders")
+        own = attr in ("token", "hold_reason", "notes", "hosts", "attributes", "attempts", "orders")
         return super().get_attribute(obj, attr if own else f"line.{attr}", default)
 
 
@@ -185,3 +198,11 @@ class EngineChangeSchema(RequestSchema):
 
     group = Word(GROUP_PATTERN)
     channel = Word(CHANNEL_PATTERN)
+    hold_reason = Text(
+        least=0,
+        most=MAX_REASON_CHARS,
+        metadata={"description": "why it is to be offered nothing by itself; empty lets it go"},
+    )
+    notes = fields.String(
+        validate=validate.Length(max=MAX_NOTES_CHARS), metadata={"description": "lines of plain text"}
+    )

@@ -7,7 +7,15 @@ guarded UPDATE; nothing is deleted that an audit row speaks of; additive migrati
 from __future__ import annotations
 
 from engineshed_server.db.models.base import Base
-from engineshed_server.db.models.engines import EngineRow, EnrolTokenRow, OrderRow, PresenceRow, ReportRow
+from engineshed_server.db.models.engines import (
+    ChannelRow,
+    EngineRow,
+    EnrolTokenRow,
+    GroupRow,
+    OrderRow,
+    PresenceRow,
+    ReportRow,
+)
 from engineshed_server.db.models.people import (
     ApiTokenRow,
     IdempotencyRow,
@@ -31,10 +39,12 @@ __all__ = [
     "ApiTokenRow",
     "AuditRow",
     "Base",
+    "ChannelRow",
     "ConfigurationRow",
     "EngineRow",
     "EnrolTokenRow",
     "FloorRow",
+    "GroupRow",
     "IdempotencyRow",
     "NotesRow",
     "OrderKeyRow",

@@ -8,7 +8,16 @@ from sqlalchemy import ForeignKey, Index, String, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
 from engineshed_server.db.models.base import MARIADB, Base
-from engineshed_server.db.types import ADDRESS_CHARS, HASH_CHARS, ID_CHARS, BigId, LongText, UtcDateTime
+from engineshed_server.db.types import (
+    ADDRESS_CHARS,
+    HASH_CHARS,
+    ID_CHARS,
+    NAME_CHARS,
+    NOTES_CHARS,
+    BigId,
+    LongText,
+    UtcDateTime,
+)
 
 
 class EngineRow(Base):
@@ -17,8 +26,8 @@ class EngineRow(Base):
     ``channel`` is the portal's word. ``secret_no`` counts the secrets it was ever given: access tokens name
     the one they were bought with. ``token_id`` and ``address``: how and from where it joined last.
     ``two_hosts_since``: when two hosts were first seen to poll as it.
-    ``configuration``: the number of the one it knows.
-    ``revision`` counts the edits of group and channel.
+    ``configuration``: the number of the one it knows. ``hold_reason``: why it is offered nothing.
+    ``notes``: what people write of it. ``revision`` counts the edits of group, channel, hold and notes.
     """
 
     __tablename__ = "engines"
@@ -41,6 +50,26 @@ class EngineRow(Base):
     address: Mapped[str | None] = mapped_column(String(ADDRESS_CHARS))
     two_hosts_since: Mapped[datetime | None] = mapped_column(UtcDateTime)
     configuration: Mapped[int] = mapped_column(server_default="1")
+    hold_reason: Mapped[str | None] = mapped_column(String(500))
+    notes: Mapped[str] = mapped_column(String(NOTES_CHARS), server_default="")
+
+
+class GroupRow(Base):
+    """A group of engines that somebody made; one that engines are in exists without."""
+
+    __tablename__ = "engine_groups"
+
+    name: Mapped[str] = mapped_column(String(NAME_CHARS), primary_key=True)
+    created: Mapped[datetime] = mapped_column(UtcDateTime)
+
+
+class ChannelRow(Base):
+    """A channel that somebody made; one that engines follow or releases are in exists without."""
+
+    __tablename__ = "engine_channels"
+
+    name: Mapped[str] = mapped_column(String(NAME_CHARS), primary_key=True)
+    created: Mapped[datetime] = mapped_column(UtcDateTime)
 
 
 class PresenceRow(Base):
@@ -130,7 +159,7 @@ class ReportRow(Base):
     """The one final report of an attempt; steps and log lines are JSON lists."""
 
     __tablename__ = "reports"
-    __table_args__ = (Index(None, "engine_id", "received"), MARIADB)
+    __table_args__ = (Index(None, "engine_id", "received"), Index(None, "received"), MARIADB)
 
     engine_id: Mapped[str] = mapped_column(ForeignKey("engines.id"), primary_key=True)
     attempt: Mapped[str] = mapped_column(String(ID_CHARS), primary_key=True)

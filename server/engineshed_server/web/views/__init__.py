@@ -9,6 +9,7 @@ from engineshed_server.web.views import (
     account,
     api_tokens,
     audit,
+    engines,
     enrolment,
     home,
     login,
@@ -21,6 +22,7 @@ from engineshed_server.web.views import (
 TOPICS: Sequence[Pages] = (
     login.pages,
     home.pages,
+    engines.pages,
     update_packages.pages,
     enrolment.pages,
     api_tokens.pages,
