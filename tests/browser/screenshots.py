@@ -110,12 +110,14 @@ SHOTS = (
     Shot(name="engine", path=f"/engines?q={FAILED}", prepare=open_engine),
     Shot(name="audit", path="/audit"),
     Shot(name="users", path="/users"),
+    Shot(name="about", path="/about"),
     Shot(name="account", path="/account", user="anna"),
 )
 
 
 def seed(site: Site) -> None:
     """Fills the portal as one in use."""
+    site.running.publish("1.0.0")
     site.add_user("anna", Role.ADMIN)
     site.add_user("bert", Role.VIEWER)
     with closing(open_portal(site.running.settings)) as portal:

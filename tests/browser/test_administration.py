@@ -27,7 +27,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
         yield opened
 
 
-@pytest.mark.parametrize("path", ["/enrolment", "/tokens", "/audit", "/audit?action=nothing"])
+@pytest.mark.parametrize("path", ["/enrolment", "/tokens", "/audit", "/audit?action=nothing", "/about"])
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_nothing_is_grave_and_nothing_too_wide_on_a_telephone(
     site: Site, browser: Browser, path: str, scheme: Scheme

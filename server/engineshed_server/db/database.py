@@ -43,6 +43,11 @@ _READING: dict[str, dict[str, object]] = {
     POSTGRESQL: {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True},
     MARIADB: {_BEGIN: ("START TRANSACTION READ ONLY",)},
 }
+_VERSIONS = {
+    SQLITE: ("SQLite", "SELECT sqlite_version()"),
+    POSTGRESQL: ("PostgreSQL", "SELECT current_setting('server_version')"),
+    MARIADB: ("MariaDB", "SELECT version()"),
+}
 _WRITING: dict[str, dict[str, object]] = {
     SQLITE: {_BEGIN: ("PRAGMA query_only = OFF", "BEGIN IMMEDIATE")},
     POSTGRESQL: {"isolation_level": "READ COMMITTED", "postgresql_readonly": False},
@@ -143,6 +148,16 @@ class Database:
         """A plain connection that only reads, to look at the schema."""
         with boundary(), self._reading.connect() as connection:
             yield connection
+
+    def version(self) -> str:
+        """What the database calls itself, as ``SQLite 3.40.1``.
+
+        Raises:
+            TryLater: code ``database-unavailable``.
+        """
+        name, asked = _VERSIONS[self.engine.dialect.name]
+        with self.read() as session:
+            return f"{name} {session.scalar(text(asked))}"
 
     def ping(self) -> None:
         """Ask the database for one value.

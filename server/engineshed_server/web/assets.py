@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import gzip
 import hashlib
+import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -75,6 +76,23 @@ def _walk(folder: Traversable, prefix: str) -> dict[str, Traversable]:
         else:
             found[f"{prefix}{one.name}"] = one
     return found
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Vendored:
+    """A part of the pages that is not ours."""
+
+    name: str
+    version: str
+    licence: str
+
+
+@cache
+def list_vendored() -> tuple[Vendored, ...]:
+    """What of ``static/`` is not ours, as ``vendored.toml`` says; read once in a process."""
+    text = (resources.files("engineshed_server.web") / "static" / "vendored.toml").read_text("utf-8")
+    parts = tomllib.loads(text)["vendored"]
+    return tuple(Vendored(**{name: part[name] for name in ("name", "version", "licence")}) for part in parts)
 
 
 @declare(EVERYBODY)

@@ -39,6 +39,7 @@ PLACES = (
     Place("API tokens", "web.api_tokens.list_tokens", "tokens"),
     Place("Audit", "web.audit.list_changes", "audit"),
     Place("Users", "web.users.list_users", "users"),
+    Place("About", "web.about.show_portal", "about"),
 )
 
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from engineshed_server.web.pages import Pages
 from engineshed_server.web.views import (
+    about,
     account,
     api_tokens,
     audit,
@@ -28,6 +29,7 @@ TOPICS: Sequence[Pages] = (
     api_tokens.pages,
     audit.pages,
     users.pages,
+    about.pages,
     account.pages,
     theme.pages,
     uploads.pages,
