@@ -3,11 +3,12 @@
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, Request, Route, expect
+from playwright.sync_api import Browser, Page, expect
 
 from engineshed_server.web.navigation import PLACES, Place
 from engineshed_server.web.views.uploads import PIECE_BYTES
 from tests.browser.accessibility import check_accessibility, check_width
+from tests.browser.gate import Gate
 from tests.browser.site import NARROW, OWNER, PASSWORD, Scheme, Site, Watch
 from tests.vendor import PRODUCT, Vendor
 
@@ -121,31 +122,11 @@ def test_the_keyboard_alone_logs_in_and_uploads(visitor: Page, bundle: Path) -> 
     expect(visitor.get_by_role("heading", name="What was verified")).to_be_visible()
 
 
-class Gate:
-    """Lets so many pieces of an upload through, and holds the next one; tells at which offsets they began."""
-
-    def __init__(self, page: Page) -> None:
-        self._page = page
-        self.open_for = 0
-        self.offsets: list[int] = []
-        page.route("**/web/uploads/*", self._look)
-
-    def _look(self, route: Route, request: Request) -> None:
-        if request.method != "PATCH":
-            route.continue_()
-            return
-        self.offsets.append(int(request.headers["upload-offset"]))
-        if self.open_for > 0:
-            self.open_for -= 1
-            route.continue_()
-
-
 def test_an_upload_is_paused_resumed_and_cancelled(page: Page, site: Site, tmp_path: Path) -> None:
     path = tmp_path / "large.zip"
     path.write_bytes(bytes(2 * PIECE_BYTES + 1))
     page.goto(PAGE)
-    gate = Gate(page)
-    gate.open_for = 1
+    gate = Gate(page, open_for=1)
     page.get_by_label(CHOOSER).set_input_files(path)
     expect(page.locator("[data-figures]")).to_contain_text("8.4 MB of 16.8 MB · 49 %")
     page.get_by_role("button", name="Pause").click()

@@ -2,7 +2,9 @@
 
 import base64
 import hashlib
+import io
 import json
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -256,6 +258,29 @@ def test_a_file_name_that_is_html_is_shown_as_text(site: Site) -> None:
         text = admin.get(path).text
         assert "<img src=x" not in text
         assert "&lt;img src=x" in text
+
+
+def test_a_name_within_a_bundle_that_is_html_is_shown_as_text(site: Site) -> None:
+    admin = site.log_in(Role.ADMIN)
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w") as archive:
+        archive.writestr(f"targets/{HOSTILE}\x1b[31m", b"x")
+    for path in (send(site, admin, packed.getvalue()), PAGE):
+        text = admin.get(path).text
+        assert "&lt;" in text, path
+        assert "<img src=x" not in text, path
+        assert "\x1b" not in text, path
+
+
+def test_a_release_is_shown_with_as_few_statements_whatever_else_is_here(site: Site) -> None:
+    published(site, "1.0.0")
+    viewer = site.log_in(Role.VIEWER)
+    with counted(site.portal.database) as few:
+        assert viewer.get(f"{RELEASE}/1.0.0").status_code == 200
+    published(site, "1.1.0", "1.2.0")
+    with counted(site.portal.database) as many:
+        assert viewer.get(f"{RELEASE}/1.0.0").status_code == 200
+    assert len(many) == len(few) <= 4, many
 
 
 def test_an_unfinished_upload_is_shown_looked_at_anew_and_removed(site: Site) -> None:
