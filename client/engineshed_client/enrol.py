@@ -37,7 +37,7 @@ from engineshed_packages.enrolment import EnrolAnswer, EnrolLine, EnrolRequest, 
 from engineshed_packages.errors import FileRefused, MetadataRefused, Missing, ProtocolRefused, SourceRefused
 from engineshed_packages.files import read_limited
 from engineshed_packages.jsontext import Fields, escape_controls, read_object
-from engineshed_packages.metadata import verify_view
+from engineshed_packages.metadata import View, verify_view
 from engineshed_packages.protocol import MAX_ANSWER_BYTES
 from engineshed_packages.sources import HttpSource
 from engineshed_packages.transport import HttpRefused
@@ -94,7 +94,8 @@ def enrol(joining: Joining, paths: Paths, fs: FsOps) -> EnrolAnswer:
         EnrolmentRefused: codes ``already-enrolled``, ``ca-fingerprint``, ``order-key-fingerprint``,
             ``standby-key-fingerprint``, or the portal's: a wrong, used or expired token. Nothing was written.
         ContentRefused: codes ``trusted-root`` (the file is no root metadata) and ``metadata-signature`` (the
-            portal's vendor is another one). Nothing was written, and the token is good still.
+            portal's vendor is another one). Nothing was written, and the token is good still. So it is after
+            an EnrolmentRefused with code ``product-unknown``: the vendor has no product of that name.
         PortalUnavailable: nothing was written.
         SettingsRefused: a file that is named does not exist. Nothing was written.
         DiskTrouble: the files could not be written; the token is used up.
@@ -244,7 +245,7 @@ def _check_vendor(joining: Joining, paths: Paths, fs: FsOps, *, root: bytes) -> 
     ):
         source = HttpSource(client, f"{portal}/repo/v1/{VENDOR}")
         try:
-            verify_view(source, cache=cache, trusted_root=root, now=datetime.now(UTC))
+            view = verify_view(source, cache=cache, trusted_root=root, now=datetime.now(UTC))
         except MetadataRefused as err:
             if err.code in _NO_STRANGER:
                 logger.info("vendor's metadata not usable yet", extra={"portal": portal, "code": err.code})
@@ -259,6 +260,18 @@ def _check_vendor(joining: Joining, paths: Paths, fs: FsOps, *, root: bytes) -> 
             ) from err
         except (SourceRefused, Missing) as err:
             raise PortalUnavailable(err.code, err.message) from err
+    _check_vendors_product(joining.product, view)
+
+
+def _check_vendors_product(product: str, view: View) -> None:
+    """Pass a product the vendor has, released or not yet."""
+    if product not in view.products:
+        known = ", ".join(view.products) or "none at all yet"
+        raise EnrolmentRefused(
+            "product-unknown",
+            f"the portal's vendor has no product {product!r}, but {known}; "
+            "nothing was written and the token was not used: correct --product, or `product` in updater.toml",
+        )
 
 
 def _ask_portal(joining: Joining) -> EnrolAnswer:

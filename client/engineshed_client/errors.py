@@ -142,8 +142,10 @@ def disk_code(err: OSError) -> str:
 
 def disk_trouble(err: OSError) -> DiskTrouble:
     """*err* as an error of ours, with the file it was about when the system names it."""
+    code = disk_code(err)
     about = f"{err.filename}: " if err.filename else ""
-    return DiskTrouble(disk_code(err), f"{about}{err.strerror or err}")
+    advice = ": make room on the volume of the base" if code == "disk-full" else ""
+    return DiskTrouble(code, f"{about}{err.strerror or err}{advice}")
 
 
 @contextmanager

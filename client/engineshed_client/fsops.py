@@ -69,6 +69,16 @@ def is_folder(path: Path) -> bool:
     return found is not None and stat.S_ISDIR(found.st_mode)
 
 
+@contextmanager
+def naming(path: Path) -> Iterator[None]:
+    """Let an error of the system say that it was about *path*: of an open file it knows the number alone."""
+    try:
+        yield
+    except OSError as err:
+        err.filename = str(path) if err.filename is None else err.filename
+        raise
+
+
 class EffectFile(io.FileIO):
     """An unbuffered binary file whose writes go through the seam."""
 
@@ -125,14 +135,16 @@ class FsOps:
         self.announce("write", file.path)
         rest = memoryview(data).cast("B")
         length = len(rest)
-        while rest:
-            rest = rest[os.write(file.fileno(), rest) :]
+        with naming(file.path):
+            while rest:
+                rest = rest[os.write(file.fileno(), rest) :]
         return length
 
     def sync(self, file: EffectFile) -> None:
         """Make the content and the looks of *file* durable."""
         self.announce("sync", file.path)
-        os.fsync(file.fileno())
+        with naming(file.path):
+            os.fsync(file.fileno())
 
     def write_file(self, path: Path, data: bytes, *, mode: int = 0o644) -> None:
         """Replace *path* by *data*, atomically and durably, with permission bits *mode*.

@@ -216,6 +216,26 @@ def test_a_portal_of_another_vendor_is_not_given_the_token_and_nothing_is_writte
     assert (caught.value.code, enrolments(portal), written(paths)) == ("metadata-signature", [], [])
 
 
+def test_a_product_the_vendor_does_not_have_is_refused_before_the_token_is_used(
+    joining: Joining, paths: Paths, portal: ScriptedPortal, vendor: Vendor
+) -> None:
+    vendor.release("1.0.0")
+    portal.publish(vendor)
+    with pytest.raises(EnrolmentRefused, match="no product 'sample-enginx', but sample-engine;") as caught:
+        enrol(replace(joining, product="sample-enginx"), paths, FsOps())
+    assert (caught.value.code, enrolments(portal), written(paths)) == ("product-unknown", [], [])
+
+
+def test_a_product_that_was_never_released_may_be_waited_for(
+    joining: Joining, paths: Paths, portal: ScriptedPortal, tmp_path: Path
+) -> None:
+    vendor = Vendor(tmp_path, name="of-two", products=("sample-engine", "another-engine"))
+    vendor.release("1.0.0")
+    portal.publish(vendor)
+    (tmp_path / "root.json").write_bytes(vendor.root)
+    assert enrol(replace(joining, product="another-engine"), paths, FsOps()) == portal.credentials
+
+
 def test_a_portal_whose_metadata_cannot_be_had_now_is_not_given_the_token(
     joining: Joining, paths: Paths, portal: ScriptedPortal
 ) -> None:

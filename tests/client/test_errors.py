@@ -23,7 +23,7 @@ def test_a_failed_call_has_a_stable_code(number: int, code: str) -> None:
 
 def test_trouble_with_the_disk_names_the_file() -> None:
     trouble = errors.disk_trouble(OSError(errno.ENOSPC, "No space left on device", "/srv/file"))
-    assert trouble.message == "/srv/file: No space left on device"
+    assert trouble.message == "/srv/file: No space left on device: make room on the volume of the base"
 
 
 @pytest.mark.parametrize(

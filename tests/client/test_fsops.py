@@ -51,6 +51,13 @@ def test_a_file_that_cannot_be_written_is_as_it_was_and_nothing_else_is_left(
     assert os.listdir(tmp_path) == ["file"]
 
 
+def test_a_full_disk_names_the_file(tmp_path: Path) -> None:
+    require(Path("/dev/full").exists(), "/dev/full, which is always full")
+    with FsOps().open_update(Path("/dev/full")) as file, pytest.raises(OSError, match="/dev/full") as caught:
+        file.write(b"data")
+    assert caught.value.errno == errno.ENOSPC
+
+
 def test_what_an_interruption_left_is_written_over(tmp_path: Path) -> None:
     (tmp_path / ".file.tmp").write_bytes(b"half")
     FsOps().write_file(tmp_path / "file", b"whole")

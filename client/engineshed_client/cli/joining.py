@@ -102,6 +102,7 @@ def _joining(frame: Frame, paths: Paths, line: EnrolLine, adopted: Version | Non
     if find_stat(paths.settings) is not None:
         settings = load_settings(paths.base, environ=os.environ, flags={})
         product, platform = settings.product, settings.platform
+        _check_named_alike(arguments.product, settings, paths)
         ca_file = ca_file or settings.ca_file
         _warn_of_portals(frame, settings, line)
     else:
@@ -114,6 +115,14 @@ def _joining(frame: Frame, paths: Paths, line: EnrolLine, adopted: Version | Non
         ca_file=ca_file,
         version=adopted if tree is None else tree.manifest.version,
     )
+
+
+def _check_named_alike(named: str | None, settings: Settings, paths: Paths) -> None:
+    """Refuse a product that is not the one of updater.toml, which counts from then on."""
+    if named not in (None, settings.product):
+        raise SettingsRefused(
+            [f"--product says {named!r}, {paths.settings} says {settings.product!r}: correct the wrong one"]
+        )
 
 
 def _named(frame: Frame, line: EnrolLine) -> tuple[str, str]:

@@ -7,8 +7,10 @@ import logging
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
 from engineshed_packages.jsontext import Json, escape_controls
+from engineshed_packages.times import format_time
 
 _STANDARD = frozenset(vars(logging.makeLogRecord({})).keys() | {"message", "asctime"})
 
@@ -52,13 +54,11 @@ def table(titles: Sequence[str], rows: Sequence[Sequence[str]]) -> tuple[str, ..
 class _Fields(logging.Formatter):
     """An event and its fields: ``2026-11-22T08:00:00Z INFO cycle ended event=NOTHING``."""
 
-    default_time_format = "%Y-%m-%dT%H:%M:%S"
-    default_msec_format = ""
-
     def format(self, record: logging.LogRecord) -> str:
         fields = {name: value for name, value in vars(record).items() if name not in _STANDARD}
         pairs = "".join(f" {name}={value!r}" for name, value in fields.items())
-        text = f"{self.formatTime(record)} {record.levelname} {record.getMessage()}{pairs}"
+        at = format_time(datetime.fromtimestamp(record.created, UTC))
+        text = f"{at} {record.levelname} {record.getMessage()}{pairs}"
         return text + ("\n" + self.formatException(record.exc_info) if record.exc_info else "")
 
 

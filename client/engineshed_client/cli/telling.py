@@ -152,7 +152,9 @@ def _heard_values(heard: Heard) -> dict[str, Json]:
 def _told(attempt: Attempt) -> str:
     values = attempt.begin.values
     when = format_time(attempt.begin.at if attempt.end is None else attempt.end.at)
-    return f"{when} {values.get('from')} -> {values.get('to')} {attempt.outcome}"
+    end = {} if attempt.end is None else attempt.end.values
+    why = f" ({end.get('code')}: {end['message']})" if end.get("message") else ""
+    return f"{when} {values.get('from')} -> {values.get('to')} {attempt.outcome}{why}"
 
 
 def read_status(context: Context) -> Status:

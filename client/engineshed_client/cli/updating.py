@@ -79,6 +79,8 @@ def run_update(frame: Frame) -> int:
                 break
     version, code = parts.installed.version(), codes.of_done(done)
     why = done.message or done.code
+    if done.event is not Event.NOTHING:  # the portal's own sentence names product and version
+        why = f"{parts.context.settings.product} {version or 'not installed'}: {why}"
     frame.output.result(
         {
             "attempts": [one.attempt for one in ended],
@@ -88,9 +90,7 @@ def run_update(frame: Frame) -> int:
             "version": None if version is None else version.text,
             "probed": ended[-1].probed if ended else None,
         },
-        f"{parts.context.settings.product} {version or 'none'}: {why}"
-        + (_not_started(ended[-1]) if ended else "")
-        + ("" if code == exits.DONE else f" [{done.code}]"),
+        why + (_not_started(ended[-1]) if ended else "") + ("" if code == exits.DONE else f" [{done.code}]"),
     )
     return code
 

@@ -88,7 +88,10 @@ def begin_install(
         )
     seen = context.seen.load()
     if skipped == "refuse" and any(one.sha256 == target.sha256 for one in seen.skipped):
-        raise Refused("skipped", f"{target.version} failed on this engine before: install it with a retry")
+        raise Refused(
+            "skipped",
+            f"{target.version} failed or was taken back on this engine before: install it with --retry",
+        )
     return _begin(
         context,
         Journal(

@@ -21,7 +21,7 @@ from datetime import datetime
 from pathlib import Path
 from types import MappingProxyType
 
-from tuf.api.metadata import Timestamp
+from tuf.api.metadata import TOP_LEVEL_ROLE_NAMES, Timestamp
 
 from engineshed_packages.digests import is_sha256
 from engineshed_packages.errors import MetadataRefused, ProtocolRefused, TargetRefused, VersionUnreadable
@@ -95,6 +95,11 @@ class View:
     def find(self, path: str) -> Target | None:
         """The package at the target *path*, or None."""
         return next((target for target in self.targets if target.path == path), None)
+
+    @property
+    def products(self) -> tuple[str, ...]:
+        """What the vendor may release: each product has a delegated role of its name, released or not."""
+        return tuple(sorted({role.name for role in self.roles} - TOP_LEVEL_ROLE_NAMES))
 
     def floor(self, product: str) -> Version | None:
         """The highest floor any release of *product* carries, withdrawn ones included."""

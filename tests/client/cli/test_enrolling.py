@@ -153,6 +153,16 @@ def test_who_waits_for_approval_is_told_what_that_means(
     assert "portal says waiting-for-approval" in capsys.readouterr().out
 
 
+def test_a_product_that_is_not_that_of_the_settings_file_is_refused_before_the_token_is_used(
+    base: Path, vendor: Vendor, scripted: ScriptedPortal, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (base / "update").mkdir()
+    (base / "update" / "updater.toml").write_text('product = "sample-engine"\n')
+    assert enrol(base, vendor, scripted.line, product=("--product", "another-engine")) == 78
+    assert "updater.toml says 'sample-engine'" in capsys.readouterr().err
+    assert not [one for one in scripted.server.requests if one.path == "/api/v1/enrol"]
+
+
 def test_the_line_names_the_product_where_nobody_else_does(
     base: Path, vendor: Vendor, scripted: ScriptedPortal
 ) -> None:

@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -33,6 +34,23 @@ def test_status_for_people_names_the_same(joined: JoinedBase, capsys: pytest.Cap
     joined.install("1.0.0")
     joined.command("status")
     assert "sample-engine 1.0.0, good" in capsys.readouterr().out
+
+
+def test_status_for_people_says_why_the_last_attempt_failed(
+    joined: JoinedBase, capsys: pytest.CaptureFixture[str]
+) -> None:
+    joined.context.log.begin("att_x", from_version="1.0.0", to_version="1.1.0")
+    joined.context.log.end("att_x", Outcome.ABORTED, code="disk-full", message="12 bytes free: make room")
+    joined.command("status")
+    assert "1.0.0 -> 1.1.0 ABORTED (disk-full: 12 bytes free: make room)" in capsys.readouterr().out
+
+
+def test_the_log_of_a_command_is_in_utc(joined: JoinedBase) -> None:
+    environment = {**os.environ, "TZ": "Asia/Tokyo", "ENGINESHED_BASE": str(joined.paths.base)}
+    command = [sys.executable, "-m", "engineshed_client.cli", "-v", "recover"]
+    said = subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stderr
+    at = datetime.strptime(said.split()[0], "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=UTC)
+    assert abs(datetime.now(UTC) - at) < timedelta(hours=1)
 
 
 def test_status_before_the_first_engine(joined: JoinedBase, capsys: pytest.CaptureFixture[str]) -> None:
