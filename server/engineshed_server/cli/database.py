@@ -55,6 +55,6 @@ def check(settings: Settings) -> int:
 @db.command()
 @with_settings
 def script(settings: Settings) -> None:
-    """Print the SQL that ``upgrade`` would run."""
+    """Print the SQL that `upgrade` would run."""
     with _database(settings) as database:
         click.echo(schema.script(database))

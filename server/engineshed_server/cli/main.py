@@ -65,7 +65,15 @@ class _Commands(click.Group):
             return None
         module, _, name = place.partition(":")
         command = getattr(importlib.import_module(f"engineshed_server.cli.{module}"), name)
-        return command if isinstance(command, click.Command) else None
+        return _listed_whole(command) if isinstance(command, click.Command) else None
+
+
+def _listed_whole(command: click.Command) -> click.Command:
+    """*command* with all below it, whose first sentence click would else cut off in lists of commands."""
+    command.short_help = command.get_short_help_str(limit=len(command.help or ""))
+    for below in command.commands.values() if isinstance(command, click.Group) else ():
+        _listed_whole(below)
+    return command
 
 
 @click.command(cls=_Commands, epilog="\b\nExit codes:\n" + exits.describe(CODES))

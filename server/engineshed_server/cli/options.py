@@ -125,9 +125,13 @@ def refuse_root(data_dir: Path) -> None:
     """
     if sys.platform == "win32" or os.geteuid() != 0 or not data_dir.exists():
         return
-    owner = data_dir.stat().st_uid
-    if owner != 0:
-        raise SetupRefused(
-            "setup-owner",
-            f"{data_dir} belongs to user {owner}: run this as that user, as with sudo -u '#{owner}'",
-        )
+    if data_dir.stat().st_uid == 0:
+        return
+    try:
+        owner = data_dir.owner()
+    except KeyError:
+        owner = f"#{data_dir.stat().st_uid}"
+    raise SetupRefused(
+        "setup-owner",
+        f"{data_dir} belongs to {owner}: run this as that user, as with sudo -u '{owner}' …",
+    )

@@ -22,7 +22,7 @@ MAX_ROOT_BYTES = 512 * 1024
     "root_file",
     required=True,
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="The vendor's root metadata (1.root.json), from a source you trust. Never from a portal.",
+    help="The root.json the vendor handed out, from a source you trust. Never from a portal.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @with_settings
@@ -52,7 +52,7 @@ def _what_next(settings: Settings, made: Initialised) -> list[str]:
         "",
         "What to do next:",
         f"  1. Take {made.standby_key} away and keep it offline: it replaces a lost order key.",
-        "  2. engineshed-server run                             serve (deploy/ has a systemd unit)",
+        "  2. engineshed-server run                             serve; at each boot: `service install`",
         "  3. Open this once, within a day, to become the portal's owner and log in:",
         f"     {made.owner_link.address}",
         "  4. engineshed-server token create --scope admin      a token to upload bundles with",

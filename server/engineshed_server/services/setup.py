@@ -123,8 +123,13 @@ def _check_root(data: bytes) -> None:
         if not isinstance(root.signed, Root):
             raise SetupRefused(
                 "setup-root",
-                f"the file is TUF metadata of {root.signed.type}, expected the vendor's root.json",
+                f"the vendor's root is expected, as it was handed out in root.json; found TUF metadata of "
+                f"{root.signed.type}",
             )
         root.signed.verify_delegate(Root.type, root.signed_bytes, root.signatures)
     except (RepositoryError, ValueError) as err:
-        raise SetupRefused("setup-root", f"the file is no root metadata its own keys signed: {err}") from err
+        raise SetupRefused(
+            "setup-root",
+            "the vendor's root is expected, as it was handed out in root.json; found no root metadata that "
+            f"its own keys signed: {err}",
+        ) from err

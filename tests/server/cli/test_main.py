@@ -33,6 +33,11 @@ def test_every_command_explains_itself(command: Command, name: str) -> None:
     assert said.out.startswith(f"Usage: engineshed-server {name}")
 
 
+@pytest.mark.parametrize("name", ["", *sorted(COMMANDS)])
+def test_no_list_of_commands_is_cut_off(command: Command, name: str) -> None:
+    assert "..." not in command(*name.split(), "--help").out.replace("[ARGS]...", "")
+
+
 @pytest.mark.parametrize(
     ("err", "code"),
     [

@@ -151,9 +151,9 @@ def test_root_does_not_work_in_another_users_folder(
     portal: Command, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr("os.geteuid", lambda: 0)
-    owner = (tmp_path / "data").stat().st_uid
-    if owner == 0:
+    owner = (tmp_path / "data").owner()
+    if owner == "root":
         os.chown(tmp_path / "data", 12345, -1)
-        owner = 12345
+        owner = "#12345"
     assert main(["release", "list"]) == exits.CONFIGURATION
-    assert f"'#{owner}'" in capfd.readouterr().err
+    assert f"sudo -u '{owner}'" in capfd.readouterr().err
