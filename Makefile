@@ -94,8 +94,8 @@ LOCK := $(BIN)/uv pip compile setup.cfg --quiet --universal --generate-hashes --
 lock: $(STAMP) ## Resolve the requirement locks anew (ARGS=--upgrade: newest versions)
 	$(LOCK) $(ARGS) --output-file $(LOCKS)/client.txt
 	$(LOCK) $(ARGS) --extra server --output-file $(LOCKS)/server.txt
-	$(LOCK) $(ARGS) --extra server --extra postgres --extra mariadb --output-file $(LOCKS)/databases.txt
-	$(LOCK) $(ARGS) --extra server --extra postgres --extra mariadb --extra sign --extra dev --output-file $(LOCKS)/dev.txt
+	$(LOCK) $(ARGS) --extra server --extra postgres --extra mariadb --extra redis --output-file $(LOCKS)/databases.txt
+	$(LOCK) $(ARGS) --extra server --extra postgres --extra mariadb --extra redis --extra sign --extra dev --output-file $(LOCKS)/dev.txt
 
 .PHONY: clean
 clean: ## Remove .venv, caches and build folders

@@ -1,7 +1,7 @@
 """Identifiers: a three-letter kind, an underscore, 100 random bits in lower-case base32.
 
 ``eng_`` engine, ``att_`` attempt, ``ord_`` order, ``ptl_`` portal, ``tok_`` token row, ``req_`` request,
-``upl_`` upload.
+``upl_`` upload, ``job_`` job.
 The alphabet survives file names on every system, URLs and being read aloud.
 """
 
@@ -15,7 +15,7 @@ from typing import Literal
 
 from engineshed_packages.errors import ProtocolRefused
 
-Kind = Literal["eng", "att", "ord", "ptl", "tok", "req", "upl", "ses"]
+Kind = Literal["eng", "att", "ord", "ptl", "tok", "req", "upl", "ses", "job"]
 
 _BODY = re.compile(r"[a-z2-7]{20}", re.ASCII)
 _RANDOM_BYTES = 13  # 104 bits, of which 20 base32 characters keep 100

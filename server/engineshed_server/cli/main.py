@@ -36,6 +36,7 @@ CODES = (
 # database, and nobody should wait a second for `--version`.
 COMMANDS: Mapping[str, str] = {
     "audit": "audit:audit",
+    "beat": "working:beat",
     "config": "configuration:config",
     "db": "database:db",
     "demo": "demo:demo",
@@ -43,15 +44,18 @@ COMMANDS: Mapping[str, str] = {
     "engine": "orders:engine",  # the group of `engines`, with what is in `orders` too
     "enrol-token": "enrol_tokens:enrol_token",
     "init": "setup:init",
+    "job": "jobs:job",
     "order-key": "order_keys:order_key",
     "portals": "order_keys:portals",
     "release": "releases:release",
     "run": "run:run",
+    "schedule": "schedules:schedule",
     "service": "service:service",
     "token": "tokens:token",
     "upload": "upload:upload",
     "user": "users:user",
     "web": "web:web",
+    "worker": "working:worker",
 }
 
 

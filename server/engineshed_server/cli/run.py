@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import sys
+from collections.abc import Sequence
 
 import click
 
@@ -29,7 +30,13 @@ def run(settings: Settings, fd: int | None) -> None:
         listener = listen(settings.bind) if fd is None else socket.socket(fileno=fd)
         say_listening(settings, address_of(listener))
     descriptor = listener.detach()
-    command = [sys.executable, "-P", "-m", "engineshed_server.cli", "web"]
-    command += [*repeated_options(), "--fd", str(descriptor)]
-    web_plan = ChildPlan(name="web", command=command, descriptors=[descriptor])
-    become_parent([web_plan], log_level=settings.log_level, log_format=settings.log_format)
+    plans = [_plan("web", "--fd", str(descriptor), descriptors=[descriptor])]
+    if settings.job_workers:
+        plans += [_plan("worker"), _plan("beat")]
+    become_parent(plans, log_level=settings.log_level, log_format=settings.log_format)
+
+
+def _plan(name: str, *words: str, descriptors: Sequence[int] = ()) -> ChildPlan:
+    """The command of that name, with the options this one was given."""
+    command = [sys.executable, "-P", "-m", "engineshed_server.cli", name, *repeated_options(), *words]
+    return ChildPlan(name=name, command=command, descriptors=descriptors)

@@ -139,6 +139,9 @@ def log_config(level: str, log_format: str = PLAIN) -> LogConfig:
         "loggers": {
             "gunicorn.error": {"level": level.upper(), "propagate": True, "handlers": []},
             "gunicorn.access": {"level": "ERROR", "propagate": False, "handlers": []},
+            # a line for each message; what became of the job is told by ourselves
+            "celery": {"level": "WARNING", "propagate": True, "handlers": []},
+            "kombu": {"level": "ERROR", "propagate": True, "handlers": []},
             "alembic": {"level": "WARNING", "propagate": True, "handlers": []},
             # it tells of each key that did not sign, also where the others are enough
             "tuf": {"level": "WARNING", "propagate": True, "handlers": []},

@@ -8,13 +8,14 @@ show``); a secret's value is never in it, nor in an error.
 
 from __future__ import annotations
 
+import socket
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from engineshed_server.errors import SettingsRefused
-from engineshed_server.settings.fields import ENV_PREFIX, FIELDS, HIDDEN, Field, Value
+from engineshed_server.settings.fields import ENV_PREFIX, FIELDS, HIDDEN, MAX_NODE_CHARS, Field, Value
 from engineshed_server.settings.networks import Network, parse_networks
 
 __all__ = ["FIELDS", "Field", "SettingLine", "Settings", "load_settings"]
@@ -40,6 +41,7 @@ class Settings:
     Attributes:
         data_dir: absolute. ca_file: None when the system's CAs are meant.
         proxies: networks of the web servers in front.
+        broker: URL of the one by which workers are called; empty: a folder. node: this host's name for jobs.
         metrics_allow: networks that read metrics without a token.
         accel: path under which these have the packages, without a slash at its end; empty: they do not.
         database_url: always names the driver; may hold a password.
@@ -66,6 +68,9 @@ class Settings:
     poll_s: int
     access_token_s: int
     approval_s: int
+    broker: str
+    job_workers: int
+    node: str
     metrics_allow: tuple[Network, ...]
     log_level: str
     log_format: str
@@ -133,6 +138,9 @@ def _build(values: Mapping[str, Value], origins: Mapping[str, str]) -> Settings:
         poll_s=int(values["engines.poll_s"]),
         access_token_s=int(values["engines.access_token_s"]),
         approval_s=int(values["engines.approval_s"]),
+        broker=str(values["jobs.broker"]),
+        job_workers=int(values["jobs.workers"]),
+        node=str(values["jobs.node"]) or socket.gethostname()[:MAX_NODE_CHARS],
         metrics_allow=parse_networks(str(values["metrics.allow"])),
         log_level=str(values["log.level"]),
         log_format=str(values["log.format"]),

@@ -14,6 +14,7 @@ from engineshed_server.settings.networks import parse_networks
 
 ENV_PREFIX = "ENGINESHED_"
 HIDDEN = "(hidden)"
+MAX_NODE_CHARS = 64
 
 Value = str | int
 _BIND = re.compile(r"(\[[0-9a-fA-F:]+\]|[A-Za-z0-9.-]+):(\d{1,5})", re.ASCII)
@@ -101,6 +102,22 @@ def _accel(value: Value) -> Value:
     if value != "" and not _PREFIX.fullmatch(str(value)):
         raise ValueError("a path such as /_blobs, without a / at its end, or nothing")
     return str(value)
+
+
+def _broker(value: Value) -> Value:
+    if value == "":
+        return value
+    parts = urlsplit(str(value))
+    if parts.scheme not in ("redis", "rediss", "amqp", "amqps") or not parts.hostname:
+        raise ValueError("an address as redis://127.0.0.1:6379/0 or amqp://user:password@host//, or nothing")
+    return str(value)
+
+
+def _node(value: Value) -> Value:
+    text = str(_optional_text(value))
+    if len(text) > MAX_NODE_CHARS:
+        raise ValueError(f"at most {MAX_NODE_CHARS} characters")
+    return text
 
 
 def _level(value: Value) -> Value:
@@ -244,6 +261,25 @@ FIELDS: tuple[Field, ...] = (
         default=30 * 86400,
         check=_whole(60, 366 * 86400),
         about="seconds an engine waits for approval before it is rejected",
+    ),
+    Field(
+        name="jobs.broker",
+        default="",
+        check=_broker,
+        about="redis:// or amqp:// URL by which workers are called; empty: a folder in the data folder",
+        hide=hide_password,
+    ),
+    Field(
+        name="jobs.workers",
+        default=2,
+        check=_whole(0, 64),
+        about="jobs that `run` works on at once; 0: it starts no worker and no beat",
+    ),
+    Field(
+        name="jobs.node",
+        default="",
+        check=_node,
+        about="name of this host for jobs that are bound to one; empty: its host name",
     ),
     Field(
         name="metrics.allow",

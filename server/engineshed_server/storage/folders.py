@@ -10,6 +10,7 @@ repo/vendor/metadata/       what of it is published
 blobs/ab/<sha256>           packages
 incoming/                   uploads that are still arriving: <id>.part in pieces, <random>.tmp at once
 ingest.lock                 held while a bundle is ingested
+messages/                   what rings for jobs: only their ids, and nothing is lost with it
 meters/                     what the web server's processes have counted since it was started
 """
 
@@ -74,6 +75,11 @@ class Folders:
     def ingest_lock(self) -> Path:
         """Lock file of the ingest."""
         return self.data / "ingest.lock"
+
+    @property
+    def messages(self) -> Path:
+        """Folder of the messages to workers, 0700; unused with another broker."""
+        return self.data / "messages"
 
     @property
     def meters(self) -> Path:

@@ -16,6 +16,7 @@ from engineshed_server.db.models.engines import (
     PresenceRow,
     ReportRow,
 )
+from engineshed_server.db.models.jobs import JobLineRow, JobRow, ScheduleRow
 from engineshed_server.db.models.people import (
     ApiTokenRow,
     IdempotencyRow,
@@ -46,6 +47,8 @@ __all__ = [
     "FloorRow",
     "GroupRow",
     "IdempotencyRow",
+    "JobLineRow",
+    "JobRow",
     "NotesRow",
     "OrderKeyRow",
     "OrderRow",
@@ -56,6 +59,7 @@ __all__ = [
     "ReleaseRow",
     "ReportRow",
     "RepositoryRow",
+    "ScheduleRow",
     "SessionRow",
     "SpeakerRow",
     "StopRow",
