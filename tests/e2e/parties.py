@@ -73,7 +73,7 @@ class Portal:
         self._config = stage.folder / "portal.toml"
         self._config.write_text(
             f'[portal]\npublic_url = "{self.url}"\ndata_dir = "{stage.folder / "portal"}"\n'
-            "[web]\nworkers = 1\n[engines]\npoll_s = 1\n",
+            "[web]\nworkers = 1\n[engines]\npoll_s = 1\n[jobs]\nworkers = 0\n",
             encoding="utf-8",
         )
         self._run("init", "--root", root)

@@ -125,7 +125,7 @@ class PortalProcess:
         self._config = folder / "portal.toml"
         self._config.write_text(
             f'[portal]\npublic_url = "{self.url}"\ndata_dir = "{self.data}"\n'
-            f"[web]\nworkers = {workers}\n[engines]\npoll_s = 1\n{settings}"
+            f"[web]\nworkers = {workers}\n[engines]\npoll_s = 1\n[jobs]\nworkers = 0\n{settings}"
         )
         self._environment = _surroundings()
         if owner_url is not None:

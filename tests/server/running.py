@@ -48,6 +48,7 @@ class RunningPortal:
             "portal.data_dir": str(folder / "data"),
             "web.workers": workers,
             "engines.poll_s": 1,
+            "jobs.workers": 0,  # whoever needs them says so
             "limits.upload_bytes": 1_000_000_000,
             **(settings or {}),
         }
