@@ -35,7 +35,19 @@ BODIES = ("enrolment", "token request", "poll", "attributes", "tags", "skipped",
 _COMMAND = "from a command, not over HTTP"
 _VIEW = "such a target is left out of the verified view"
 _UPDATER = "read by the updater, not by the portal"
+_OF_A_JOB = "an error of a job, not of a request"
 NOT_SENT: dict[str, str] = {
+    "404 job-unknown": _COMMAND,
+    "409 job-ended": _COMMAND,
+    "422 job-kind-unknown": _COMMAND,
+    "404 schedule-unknown": _COMMAND,
+    "412 schedule-outdated": _COMMAND,
+    "422 node-unreadable": _COMMAND,
+    "422 timing-unreadable": _COMMAND,
+    "422 zone-unknown": _COMMAND,
+    "500 job-given-up": _OF_A_JOB,
+    "500 job-kind-unknown": _OF_A_JOB,
+    "500 portal-ailing": _OF_A_JOB,
     "404 blob-name": "only digests out of verified metadata are asked for",
     "500 idempotency-damaged": "told as internal-error",
     "500 bytes-damaged": "told as internal-error",

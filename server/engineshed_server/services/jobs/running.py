@@ -86,7 +86,7 @@ def run_job(portal: Portal, job_id: str, *, kinds: Kinds, worker: Worker, clock:
     except ServerError as err:
         error = err.code, err.message[:MAX_ERROR_CHARS]
     except Exception as err:
-        logger.exception("job crashed", extra={"job": job_id, "kind": record.kind})
+        logger.error("job crashed", exc_info=err, extra={"job": job_id, "kind": record.kind})
         error = "job-crashed", f"{type(err).__name__}: {err}"[:MAX_ERROR_CHARS]
     return _end(portal, run, kind, error=error, now=clock())
 
