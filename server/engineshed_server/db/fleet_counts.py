@@ -14,11 +14,13 @@ from engineshed_server.domain.fleet_counts import EngineGroup
 def count_engines(session: Session, *, online_since: datetime) -> tuple[EngineGroup, ...]:
     """The engines by product, state, version and channel; each is in one group.
 
-    The version is that of the last poll or of the last report, whichever is newer.
+    The version is that of the last poll or of the last report, whichever is newer. Who has only just joined
+    was heard of by that.
     """
     polled_last = PresenceRow.seen >= EngineRow.version_at
     version = case((polled_last, PresenceRow.version), else_=EngineRow.version)
-    online = case((PresenceRow.seen >= online_since, 1), else_=0)
+    heard = func.coalesce(PresenceRow.seen, EngineRow.enrolled)
+    online = case((heard >= online_since, 1), else_=0)
     # After a report the engine is idle until it polls again.
     at_work = case((polled_last & PresenceRow.attempt.is_not(None), 1), else_=0)
     columns = (EngineRow.product, EngineRow.state, version.label("version"), EngineRow.channel)

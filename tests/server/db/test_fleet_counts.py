@@ -12,6 +12,7 @@ from engineshed_server.domain.fleet_counts import EngineGroup
 from tests.server.db.rows import NOW, engine_record, presence_record
 
 SINCE = NOW - timedelta(minutes=30)
+LONG_AGO = NOW - timedelta(days=1)
 GROUP = EngineGroup(
     product="manager",
     state=engines.ENROLLED,
@@ -32,7 +33,7 @@ def found(database: Database) -> set[EngineGroup]:
 
 def add(database: Database, name: str, *presences: engines.Presence, **changes: object) -> None:
     with database.write() as session:
-        engines.add_engine(session, engine_record(name, **changes))
+        engines.add_engine(session, engine_record(name, **{"enrolled": LONG_AGO, **changes}))
         session.flush()
         write_presences(session, presences)
 
@@ -78,9 +79,14 @@ def test_the_newer_word_of_poll_and_report_is_the_version(database: Database) ->
 
 
 def test_who_was_not_heard_of_lately_is_not_online(database: Database) -> None:
-    long_ago = NOW - timedelta(days=1)
-    add(database, "one", presence_record("one", seen=SINCE), version_at=long_ago)
+    add(database, "one", presence_record("one", seen=SINCE), version_at=LONG_AGO)
     late = presence_record("two", seen=SINCE - timedelta(seconds=1))
-    add(database, "two", late, version_at=long_ago)
+    add(database, "two", late, version_at=LONG_AGO)
     add(database, "three")
     assert found(database) == {grouped(engines=3, online=1)}
+
+
+def test_who_has_just_joined_is_not_late_before_its_first_poll(database: Database) -> None:
+    add(database, "one", enrolled=SINCE)
+    add(database, "two", enrolled=SINCE - timedelta(seconds=1))
+    assert found(database) == {grouped(engines=2, online=1)}
