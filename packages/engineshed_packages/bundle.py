@@ -73,9 +73,19 @@ class VerifiedBundle:
 
 
 class Bundle:
-    """An open bundle; made by ``open_bundle``."""
+    """An open bundle; see ``open_bundle``.
+
+    Raises:
+        ArchiveRefused: code ``bundle-is-package``: *archive* is what belongs into a bundle.
+    """
 
     def __init__(self, archive: Archive) -> None:
+        if archive.find(MANIFEST_NAME) is not None and archive.find(_TIMESTAMP) is None:
+            raise ArchiveRefused(
+                "bundle-is-package",
+                f"this is a package, not a bundle: it holds {MANIFEST_NAME} and no signed metadata; "
+                "take the file that `engineshed-packages bundle` wrote",
+            )
         self._archive = archive
         self.source: Source = ZipSource(archive)
 
@@ -156,12 +166,6 @@ def open_bundle(path: Path) -> Iterator[Bundle]:
         OSError: it cannot be read.
     """
     with open_archive(path) as archive:
-        if archive.find(MANIFEST_NAME) is not None and archive.find(_TIMESTAMP) is None:
-            raise ArchiveRefused(
-                "bundle-is-package",
-                f"this is a package, not a bundle: {path.name} holds {MANIFEST_NAME} and no signed metadata; "
-                "take the file that `engineshed-packages bundle` wrote",
-            )
         yield Bundle(archive)
 
 

@@ -74,6 +74,10 @@ def test_what_is_no_zip_is_refused(house: House, tmp_path: Path) -> None:
     assert refusal(house, path) == "archive-not-zip"
 
 
+def test_a_package_in_place_of_a_bundle_is_told_apart(house: House) -> None:
+    assert refusal(house, house.vendor.package("1.0.0")) == "bundle-is-package"
+
+
 def test_an_empty_file_is_refused(house: House, tmp_path: Path) -> None:
     path = tmp_path / "upload"
     path.write_bytes(b"")
