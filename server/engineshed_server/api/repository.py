@@ -36,7 +36,10 @@ def metadata(name: str) -> Response:
     """A file of the published metadata."""
     path = releases.find_metadata(portal(), name) if _METADATA_NAME.fullmatch(name) else None
     if path is None:
-        raise NotFound("metadata-unknown", f"there is no metadata file {name[:80]!r} here")
+        raise NotFound(
+            "metadata-unknown",
+            f"there is no metadata file {name[:80]!r} here: timestamp.json leads to the newest",
+        )
     data = read_limited(path, MAX_METADATA_BYTES)
     shown = Representation(
         length_bytes=len(data),

@@ -86,7 +86,8 @@ def find_package(
     else:
         own = [one for one in own if one.target.version == wish.version]
         missing = Reason(
-            code="release-unknown", text=f"no release {engine.product} {wish.version} is published here"
+            code="release-unknown",
+            text=f"no release {engine.product} {wish.version} is published here: see the list of releases",
         )
     # Of two packages of one version the one made for the platform comes before the one for any.
     own.sort(key=lambda one: (one.target.version, one.target.platform != "any"), reverse=True)

@@ -211,9 +211,13 @@ def verify_api_token(portal: Portal, secret: str, *, allowed: frozenset[Scope], 
     """
     record = _find(portal, secret) if len(secret) <= MAX_SECRET_CHARS else None
     if record is None or not is_secret(secret, record.token_hash):
-        raise NotAuthenticated("api-token-unknown", "the API token is not one of this portal's")
+        raise NotAuthenticated(
+            "api-token-unknown", "the API token is not one of this portal's: have one made here"
+        )
     if record.revoked is not None:
-        raise NotAuthenticated("api-token-revoked", f"the API token {record.token_id} was revoked")
+        raise NotAuthenticated(
+            "api-token-revoked", f"the API token {record.token_id} was revoked: have a new one made"
+        )
     if record.expires is not None and now >= record.expires:
         raise NotAuthenticated(
             "api-token-expired",
@@ -223,7 +227,7 @@ def verify_api_token(portal: Portal, secret: str, *, allowed: frozenset[Scope], 
         raise NotAllowed(
             "api-token-scope",
             f"the API token {record.token_id} has scope {record.scope}, "
-            f"expected {' or '.join(sorted(allowed))}",
+            f"expected {' or '.join(sorted(allowed))}: send one that has it",
         )
     portal.token_use.note(record.token_id, now=now)
     return _token(record)

@@ -102,7 +102,10 @@ def _check(session: Session, wanted: Sequence[str], verdict: _Verdict) -> None:
     for engine_id in wanted:
         state = states.get(engine_id)
         if state is None:
-            raise NotFound("engine-unknown", f"there is no engine {engine_id[:40]!r}; nothing was changed")
+            raise NotFound(
+                "engine-unknown",
+                f"there is no engine {engine_id[:40]!r}: nothing was changed, see the list of engines",
+            )
         if state not in (*verdict.sources, verdict.state):
             expected = " or ".join(verdict.sources)
             message = f"engine {engine_id} is {state}, expected {expected}; nothing was changed"

@@ -252,7 +252,7 @@ def revoke_engine(portal: Portal, engine_id: str, *, actor: Actor, now: datetime
 
 def engine_unknown(engine_id: str) -> NotFound:
     """There is no engine of that id."""
-    return NotFound("engine-unknown", f"there is no engine {engine_id[:40]!r}")
+    return NotFound("engine-unknown", f"there is no engine {engine_id[:40]!r}: see the list of engines")
 
 
 def _line(engine: engines.EngineRecord) -> EngineLine:

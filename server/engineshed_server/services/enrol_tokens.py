@@ -197,7 +197,10 @@ def _whose(session: Session, terms: EnrolTerms) -> tuple[str, str | None]:
         return terms.group, terms.product
     engine = engines.find_engine(session, terms.replaces)
     if engine is None:
-        raise NotFound("engine-unknown", f"there is no engine {terms.replaces[:40]!r} to be replaced")
+        raise NotFound(
+            "engine-unknown",
+            f"there is no engine {terms.replaces[:40]!r} to be replaced: see the list of engines",
+        )
     return engine.group, engine.product
 
 
@@ -268,7 +271,10 @@ def revoke_enrol_token(portal: Portal, token_id: str, *, actor: Actor, now: date
 def _get(session: Session, token_id: str) -> rows.EnrolTokenRecord:
     found = rows.get_enrol_token(session, token_id)
     if found is None:
-        raise NotFound("no-such-enrol-token", f"there is no enrolment token {token_id[:40]!r}")
+        raise NotFound(
+            "no-such-enrol-token",
+            f"there is no enrolment token {token_id[:40]!r}: see the list of enrolment tokens",
+        )
     return found
 
 

@@ -121,7 +121,10 @@ def answer_without_news(
         NotAllowed: code ``engine-mismatch``: the poll is another engine's.
     """
     if poll.engine != engine_id:
-        raise NotAllowed("engine-mismatch", f"the token is of engine {engine_id}, the poll of {poll.engine}")
+        raise NotAllowed(
+            "engine-mismatch",
+            f"the token is of engine {engine_id}, the poll of {poll.engine}: send its own token",
+        )
     portal.presence.note(poll, now=now, address=address)
     snapshot = portal.snapshot.current()
     facts = _facts(snapshot, engine_id, poll=poll)

@@ -168,7 +168,7 @@ def show_order(portal: Portal, order_id: str) -> OrderLine:
     with portal.database.read() as session:
         found = orders.find_order(session, order_id)
     if found is None:
-        raise NotFound("order-unknown", f"there is no order {order_id[:40]!r}")
+        raise NotFound("order-unknown", f"there is no order {order_id[:40]!r}: see those of its engine")
     return order_line(found)
 
 

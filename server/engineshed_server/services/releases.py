@@ -150,7 +150,10 @@ def show_release(portal: Portal, product: str, *, version: str) -> Release:
 
 
 def _unknown(product: str, version: str) -> NotFound:
-    return NotFound("release-unknown", f"no release {product[:64]} {version[:64]} is published here")
+    return NotFound(
+        "release-unknown",
+        f"no release {product[:64]} {version[:64]} is published here: see the list of releases",
+    )
 
 
 def read_notes(portal: Portal, notes: NotesFile) -> Notes:

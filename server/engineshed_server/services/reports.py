@@ -43,7 +43,8 @@ def record_report(portal: Portal, engine_id: str, *, report: Report, now: dateti
     """
     if report.engine != engine_id:
         raise NotAllowed(
-            "engine-mismatch", f"the token is of engine {engine_id}, the report of {report.engine}"
+            "engine-mismatch",
+            f"the token is of engine {engine_id}, the report of {report.engine}: send its own token",
         )
     recorded = run_again_when_raced(lambda: _record(portal, report, now=now))
     if recorded:

@@ -39,6 +39,31 @@ def test_an_unknown_release_is_not_found(here: PortalUnderTest) -> None:
     assert here.get("/api/v1/releases/sample-engine/9.9", token=here.token()).status_code == 404
 
 
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/api/v1/engines/eng_nobody",
+        "/api/v1/engines/eng_nobody/orders",
+        "/api/v1/orders/ord_none",
+        "/api/v1/releases/sample-engine/9.9",
+        "/api/v1/tokens/tok_none",
+        "/api/v1/enrol-tokens/tok_none",
+    ],
+)
+def test_what_is_not_there_is_said_with_where_to_look(here: PortalUnderTest, path: str) -> None:
+    answer = here.get(path, token=here.token())
+    problem = json.loads(answer.data)
+    assert (answer.status_code, ": see " in problem["detail"]) == (404, True), problem
+
+
+def test_a_token_that_is_not_good_is_refused_with_what_to_do(here: PortalUnderTest) -> None:
+    for token, remedy in (
+        ("nonsense", "have one made here"),
+        (here.token(Scope.SUPPORT), "send one that has it"),
+    ):
+        assert remedy in json.loads(here.get("/api/v1/engines", token=token).data)["detail"]
+
+
 def test_engines_are_listed_a_page_at_a_time(here: PortalUnderTest) -> None:
     joined = sorted(here.enrol().engine for _ in range(3))
     token, path, seen = here.token(), "/api/v1/engines?limit=2", []
