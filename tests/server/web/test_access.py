@@ -116,6 +116,24 @@ def test_routes_for_tokens_ignore_the_cookie(site: Site) -> None:
     assert seen > 20
 
 
+def test_what_is_no_page_answers_the_same_whoever_is_logged_in(site: Site) -> None:
+    """Also what takes no token at all, as joining: the cookie counts on pages alone."""
+    owner, visitor = site.log_in(Role.OWNER), site.visit()
+    of_pages = {endpoint for _, _, endpoint, _ in pages_of(site.app)}
+    seen = 0
+    for rule in site.app.url_map.iter_rules():
+        if rule.endpoint in of_pages:
+            continue
+        built = rule.build(dict.fromkeys(rule.arguments, "nothing"))
+        assert built is not None
+        for method in (rule.methods or set()) - SAFE:
+            seen += 1
+            with_it, without = (one.http.open(built[1], method=method) for one in (owner, visitor))
+            assert with_it.status_code == without.status_code >= 400, (method, rule)
+            assert "Set-Cookie" not in with_it.headers, rule
+    assert seen > 20
+
+
 def test_an_api_token_opens_no_page(site: Site) -> None:
     answer = site.visit().get("/users", Authorization="Bearer engineshed-api-nothing")
     assert answer.headers["Location"].startswith("/login")
