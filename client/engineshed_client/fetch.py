@@ -38,6 +38,7 @@ from engineshed_client.fsops import FsOps
 from engineshed_client.paths import Paths
 from engineshed_client.seen import Seen, SeenFile
 from engineshed_client.settings import Settings
+from engineshed_client.throttle import Received, Throttle
 from engineshed_packages import __version__
 from engineshed_packages.enrolment import EnrolAnswer, TokenAnswer, TokenRequest
 from engineshed_packages.errors import FileRefused, MetadataRefused, Missing, ProtocolRefused, SourceRefused
@@ -57,6 +58,7 @@ METADATA_DEADLINE_S = 300  # for one look at all of the vendor's metadata
 _RENEW_EARLY_S = 60
 _DOWNLOAD_GRACE_S = 600
 _SLOWEST_BYTES_PER_S = 16 * 1024  # a download slower than that is given up, and resumed by the next try
+_KIB = 1024
 _UNAUTHORISED = 401
 _WAITING = "engine-waiting"  # the portal's code, see docs/protocol.md
 
@@ -246,18 +248,40 @@ class Portal:
     ) -> None:
         total = target.length_bytes
         with self._fs.open_update(part) as file:
+            offset = file.seek(0, 2)
+            arrived = self._paced(offset, progress)
             result = self._client.download(
                 f"{url}/repo/v1/{self._credentials.repository}/{TARGETS_FOLDER}/{target.download_name}",
                 file,
                 expected_bytes=total,
-                offset=file.seek(0, 2),
+                offset=offset,
                 etag=self._etags.get(target.sha256),
                 token=token,
-                deadline_s=_DOWNLOAD_GRACE_S + total / _SLOWEST_BYTES_PER_S,
-                progress=lambda received: progress(received, total),
+                deadline_s=_DOWNLOAD_GRACE_S + total / self._slowest_bytes_per_s,
+                progress=lambda position: arrived(position, total),
             )
         if result.etag is not None:
             self._etags[target.sha256] = result.etag
+
+    def _paced(self, at: int, progress: Callable[[int, int], None]) -> Callable[[int, int], None]:
+        """*progress*, slowed down to what the administrator allows."""
+        if self._settings.max_rate_kib is None:
+            return progress
+        throttle = Throttle(self._settings.max_rate_kib * _KIB, clock=time.monotonic, sleep=time.sleep)
+        received = Received(at, progress)
+
+        def arrived(position: int, total: int) -> None:
+            before = received.number
+            received(position, total)
+            throttle.passed(received.number - before)
+
+        return arrived
+
+    @property
+    def _slowest_bytes_per_s(self) -> float:
+        """A download slower than that is given up."""
+        rate = self._settings.max_rate_kib
+        return _SLOWEST_BYTES_PER_S if rate is None else min(_SLOWEST_BYTES_PER_S, rate * _KIB / 2)
 
     def _each(self, ask: Callable[[str], Answer]) -> Answer:
         """Ask the addresses one after the other; the first that answers comes first from now on."""

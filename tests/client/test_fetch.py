@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Iterator
 from datetime import timedelta
@@ -59,7 +60,7 @@ Connect = Callable[..., Portal]
 def connect(paths: Paths, scripted: ScriptedPortal) -> Iterator[Connect]:
     made: list[Portal] = []
 
-    def connect(*portals: str, root: bytes = b"") -> Portal:
+    def connect(*portals: str, root: bytes = b"", max_rate_kib: int | None = None) -> Portal:
         fs = FsOps()
         (paths.update / "trusted_root.json").write_bytes(root)
         settings = Settings(
@@ -67,6 +68,7 @@ def connect(paths: Paths, scripted: ScriptedPortal) -> Iterator[Connect]:
             product="sample-engine",
             platform="any",
             portals=portals,
+            max_rate_kib=max_rate_kib,
             trusted_root=paths.update / "trusted_root.json",
         )
         made.append(
@@ -371,6 +373,22 @@ def test_a_package_is_downloaded_whole(
     portal.download(target, tmp_path / "a.part", progress=lambda *now: shown.append(now))
     assert (tmp_path / "a.part").read_bytes() == vendor.package_bytes(target)
     assert shown[-1] == (target.length_bytes, target.length_bytes)
+
+
+def test_a_download_is_no_faster_than_the_administrator_wants(
+    scripted: ScriptedPortal,
+    connect: Connect,
+    vendor: Vendor,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    target = vendor.release("1.1.0", packages=[vendor.package("1.1.0", files={"big": os.urandom(200_000)})])
+    scripted.publish(vendor)
+    waited: list[float] = []
+    monkeypatch.setattr(time, "sleep", waited.append)
+    connect(max_rate_kib=1).download(target, tmp_path / "a.part", progress=nothing)
+    # Nothing really waits here, so that each piece is told to wait for all that came before it as well.
+    assert max(waited) == pytest.approx(target.length_bytes / 1024, rel=0.05)
 
 
 def test_a_broken_download_goes_on_where_it_ended(

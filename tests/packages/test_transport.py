@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import socket
 from collections.abc import Iterator
 from pathlib import Path
@@ -298,6 +299,44 @@ def test_a_proxy_is_used_when_it_is_named(server: FaultyServer) -> None:
     server.at("http://portal.invalid/poll", answers.json(b"{}"))
     with HttpClient(proxies={"http": server.url}) as client:
         assert client.post_json("http://portal.invalid/poll", b"{}", max_bytes=10).status == 200
+
+
+@pytest.fixture
+def through(server: FaultyServer, monkeypatch: pytest.MonkeyPatch) -> FaultyServer:
+    """The environment's proxy, which wants a name and a password."""
+    for name in ("http_proxy", "https_proxy", "all_proxy", "no_proxy"):
+        monkeypatch.delenv(name, raising=False)
+        monkeypatch.delenv(name.upper(), raising=False)
+    monkeypatch.setenv("http_proxy", server.url.replace("//", "//host:p%40ss@"))
+    server.at("http://portal.invalid/poll", answers.json(b"{}"))
+    return server
+
+
+def test_the_environments_proxy_is_told_name_and_password(through: FaultyServer, client: HttpClient) -> None:
+    assert client.post_json("http://portal.invalid/poll", b"{}", max_bytes=10).status == 200
+    told = through.requests[0].headers["proxy-authorization"]
+    assert base64.b64decode(told.removeprefix("Basic ")) == b"host:p@ss"
+
+
+@pytest.mark.parametrize("spared", ["portal.invalid", ".invalid", "*"])
+def test_a_host_that_no_proxy_names_is_asked_directly(
+    through: FaultyServer, client: HttpClient, monkeypatch: pytest.MonkeyPatch, spared: str
+) -> None:
+    monkeypatch.setenv("no_proxy", spared)
+    with pytest.raises(Unavailable):
+        client.post_json("http://portal.invalid/poll", b"{}", max_bytes=10)
+    assert through.requests == []
+
+
+@pytest.mark.parametrize("url", ["http://portal.invalid/poll", "https://portal.invalid/poll"])
+def test_a_proxy_that_is_away_does_not_tell_its_password(
+    client: HttpClient, monkeypatch: pytest.MonkeyPatch, through: FaultyServer, url: str
+) -> None:
+    for name in ("http_proxy", "https_proxy"):
+        monkeypatch.setenv(name, "http://host:s3cret@127.0.0.1:9")
+    with pytest.raises(Unavailable) as caught:
+        client.post_json(url, b"{}", max_bytes=10)
+    assert "s3cret" not in str(caught.value)
 
 
 def test_the_deadline_holds_over_a_proxy(server: FaultyServer) -> None:

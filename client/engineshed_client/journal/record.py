@@ -69,6 +69,7 @@ class Journal:
         writes: how often this was saved; the loop breaker counts it.
         tries: downloads begun. starts: starts of the new engine, returns: of the old one, each
             counted before it happens.
+        received_bytes: what the downloads brought, right or wrong.
         order: the order's envelope as received; None for a local command.
         bundle: absolute path of the bundle a local installation reads.
         was_running: whether the engine ran before it was stopped; None before STOPPING.
@@ -87,6 +88,7 @@ class Journal:
     started: datetime
     writes: int = 0
     tries: int = 0
+    received_bytes: int = 0
     starts: int = 0
     returns: int = 0
     order: Mapping[str, Json] | None = None
@@ -143,6 +145,7 @@ class Journal:
             started=fields.time("started"),
             writes=fields.integer("writes", default=0),
             tries=fields.integer("tries", default=0),
+            received_bytes=fields.integer("received_bytes", default=0),
             starts=fields.integer("starts", default=0),
             returns=fields.integer("returns", default=0),
             order=fields.object_or_none("order"),
@@ -171,6 +174,7 @@ class Journal:
                 "started": format_time(self.started),
                 "writes": self.writes,
                 "tries": self.tries,
+                "received_bytes": self.received_bytes or None,
                 "starts": self.starts,
                 "returns": self.returns,
                 "order": None if self.order is None else dict(self.order),

@@ -110,6 +110,7 @@ class Settings:
         ca_file: CAs to trust instead of the system's, or None. trusted_root: the vendor's root metadata.
             Relative paths of both start at ``update/``.
         engine_folder: name of the engine's folder. keep_previous: how many previous engines stay.
+        max_rate_kib: KiB per second of a download at most; None: as fast as they come.
         unlisted: what becomes of files in no manifest: ``carry``, ``refuse`` or ``leave``.
         kept: patterns of further files of the customer. runtime_outside: runtime folders that lie
             outside the engine's folder and are not carried.
@@ -124,6 +125,7 @@ class Settings:
     engine_folder: str = "engine"
     keep_previous: int = 2
     poll_s: int = 60
+    max_rate_kib: int | None = None
     unlisted: str = "carry"
     kept: tuple[str, ...] = ()
     runtime_outside: tuple[str, ...] = ()

@@ -169,6 +169,7 @@ KEYS: Final = {
         Key("engine_folder", _folder_name),
         Key("keep_previous", _integer(1, 99), is_text=False),
         Key("poll_s", _integer(1, 7 * _DAY_S), is_text=False),
+        Key("max_rate_kib", _integer(1, 1 << 20), is_text=False),
         Key("unlisted", _choice(*UNLISTED)),
         Key("kept", _texts, is_text=False),
         Key("runtime_outside", _texts, is_text=False),

@@ -10,6 +10,7 @@ from engineshed_client.errors import DiskTrouble, PortalUnavailable, Refused
 from engineshed_client.fsops import find_stat
 from engineshed_client.journal import Journal
 from engineshed_client.steps.context import Context, Event, Result, Word
+from engineshed_client.throttle import Received
 from engineshed_packages.archive import open_archive
 from engineshed_packages.digests import sha256_file
 from engineshed_packages.errors import ContentMismatch
@@ -22,6 +23,8 @@ logger = logging.getLogger(__name__)
 MAX_TRIES = 20
 # Bytes that arrive whole and wrong are fetched again only so early: a bad portal costs three packages.
 MAX_WRONG_TRIES = 3
+# A line that breaks again and again may cost as much as that, and no more.
+MAX_TIMES_RECEIVED = 3
 # In tenths: the package, its unpacked tree, and half as much again for what the customer adds.
 _SPACE_TENTHS = 25
 
@@ -46,7 +49,9 @@ def downloading(context: Context, journal: Journal) -> Result:
             "too-many-tries", f"{target.path} was not fetched in {MAX_TRIES} tries: {journal.message}"
         )
     context.fs.make_folder(part.parent, mode=0o700)
-    _check_space(context, target, part)
+    there = find_stat(part)
+    at = 0 if there is None else there.st_size
+    _check_space(context, target, at)
     if journal.tries:
         _check_offered(context, target)
         _check_ordered(context, journal)
@@ -56,12 +61,33 @@ def downloading(context: Context, journal: Journal) -> Result:
         return Event.DONE, journal
     if context.portal is None:
         return Event.WAIT, journal
+    received = Received(at, context.progress)
+
+    def arrived(position: int, total: int) -> None:
+        received(position, total)
+        _check_cost(target, journal.received_bytes + received.number)
+
     try:
-        context.portal.download(target, part, progress=context.progress)
+        context.portal.download(target, part, progress=arrived)
     except PortalUnavailable as err:
         context.log.event(journal.attempt, "RETRY", code=err.code, message=err.message)
+        # Not counted among the writes: each goes with a try, which was counted.
+        context.journals.save(_with_received(journal, received))
         return Event.WAIT, journal
-    return Event.DONE, journal
+    return Event.DONE, _with_received(journal, received)
+
+
+def _check_cost(target: Target, received_bytes: int) -> None:
+    if received_bytes > MAX_TIMES_RECEIVED * target.length_bytes:
+        raise Refused(
+            "too-many-bytes",
+            f"{target.path} of {target.length_bytes} bytes has cost {received_bytes} and is not whole yet: "
+            "mend the line to the portal, or install a bundle",
+        )
+
+
+def _with_received(journal: Journal, received: Received) -> Journal:
+    return replace(journal, received_bytes=journal.received_bytes + received.number)
 
 
 def space_for(disk_bytes: int) -> int:
@@ -69,9 +95,8 @@ def space_for(disk_bytes: int) -> int:
     return disk_bytes * _SPACE_TENTHS // 10
 
 
-def _check_space(context: Context, target: Target, part: Path) -> None:
-    there = find_stat(part)
-    needed = space_for(target.disk_bytes) - (0 if there is None else there.st_size)
+def _check_space(context: Context, target: Target, there_bytes: int) -> None:
+    needed = space_for(target.disk_bytes) - there_bytes
     free = context.fs.free_bytes(context.paths.work)
     if free < needed:
         raise DiskTrouble(

@@ -40,6 +40,7 @@ class MemoryPortal:
     data: bytes
     view: View
     piece: int | None = None
+    knows_ranges: bool = True
     tries: int = 0
     offsets: list[int] = field(default_factory=list)
 
@@ -47,9 +48,13 @@ class MemoryPortal:
         self.tries += 1
         with FastFs().open_update(part) as file:
             offset = file.seek(0, 2)
+            if not self.knows_ranges:
+                file.truncate(0)
+                offset = file.seek(0)
             self.offsets.append(offset)
             rest = self.data[offset:]
             file.write(rest if self.piece is None else rest[: self.piece])
+            progress(min(offset + 1, file.tell()), target.length_bytes)
             progress(file.tell(), target.length_bytes)
         if self.piece is not None and len(rest) > self.piece:
             raise PortalUnavailable("cut", "the portal went away")

@@ -7,7 +7,7 @@ from engineshed_client import machine
 from engineshed_client.journal import State
 from engineshed_client.machine import Waiting
 from engineshed_client.steps.context import Clearance, Word
-from engineshed_client.steps.fetching import MAX_TRIES, MAX_WRONG_TRIES
+from engineshed_client.steps.fetching import MAX_TIMES_RECEIVED, MAX_TRIES, MAX_WRONG_TRIES
 from engineshed_packages.protocol import Outcome
 from tests.client.host import FastFs, Host
 from tests.client.invariants import check_settled
@@ -51,6 +51,29 @@ def test_a_portal_that_stays_away_ends_the_attempt_after_many_tries(host: Host) 
     assert result is Outcome.ABORTED
     assert (ordered.portal.tries, host.reports()[-1].code) == (MAX_TRIES, "too-many-tries")
     check_settled(host, begun="1.0.0", wanted="1.1.0", was_running=True, reports=1)
+
+
+def test_a_line_that_breaks_off_may_cost_three_packages_and_no_more(host: Host) -> None:
+    ordered = _ordered(host)
+    length = len(ordered.portal.data)
+    ordered.portal.piece, ordered.portal.knows_ranges = length - 10, False
+    result = ordered.run(ordered.begin())
+    while isinstance(result, Waiting):
+        result = ordered.run(ordered.loaded())
+    assert result is Outcome.ABORTED
+    report = host.reports()[-1]
+    assert report.code == "too-many-bytes"
+    assert ordered.portal.tries == MAX_TIMES_RECEIVED + 1
+    check_settled(host, begun="1.0.0", wanted="1.1.0", was_running=True, reports=1)
+
+
+def test_what_was_received_outlives_the_updater(host: Host) -> None:
+    ordered = _ordered(host)
+    ordered.portal.piece = 1000
+    ordered.run(ordered.begin())
+    assert ordered.loaded().received_bytes == 1000
+    ordered.run(ordered.loaded())
+    assert ordered.loaded().received_bytes == 2000
 
 
 def test_a_download_whose_release_was_withdrawn_meanwhile_is_given_up(host: Host) -> None:
