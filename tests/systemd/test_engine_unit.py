@@ -86,6 +86,10 @@ class UnitEngine:
             return None
         return found["state"]
 
+    def lines(self, attempt: str) -> list[str]:
+        """The lines of update.log about *attempt*."""
+        return [line for line in self.log().splitlines() if f"attempt={attempt}" in line]
+
     def log(self) -> str:
         """update.log."""
         return (self.base / "update/work/logs/update.log").read_text("utf-8")
@@ -119,6 +123,8 @@ def test_an_update_is_a_stop_and_a_start_of_the_unit(engine: UnitEngine) -> None
     assert (code, said["outcome"], said["probed"]) == (exits.DONE, "OK", True), said
     assert engine.version() == said["version"]
     assert engine.unit("InvocationID") != before
+    told = container.run("journalctl", "--no-pager", "--output=cat", f"--grep=attempt={said['attempt']}")
+    assert told.splitlines() == [f"engineshed-client: {line}" for line in engine.lines(said["attempt"])]
     assert (engine.unit("ActiveState"), engine.unit("UnitFileState")) == ("active", "enabled")
     assert container.show("reader.service", "ActiveState")["ActiveState"] == "active"
     container.run("systemctl", "stop", "reader.service")

@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from engineshed_client.cli import joining, running, service, telling, tending, updating
+from engineshed_client.cli import following, joining, running, service, telling, tending, updating
 from engineshed_client.cli.codes import USED
 from engineshed_client.cli.frame import Frame
 from engineshed_client.paths import Paths
@@ -146,7 +146,7 @@ COMMANDS = (
     Command("doctor", tending.run_doctor, "look at all an update needs, say what lacks", _nothing),
     Command("status", telling.run_status, "how the engine and its updater are", _status),
     Command("history", telling.run_history, "the attempts on this base", _nothing),
-    Command("log", telling.run_log, "the lines of update.log", _log),
+    Command("log", following.run_log, "the lines of update.log", _log),
 )
 
 SERVICE_HELP = "the updater as a service of this host (systemd)"

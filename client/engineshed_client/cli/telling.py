@@ -1,13 +1,8 @@
-"""``status``, ``history`` and ``log``: what is and what was. They read only and need no lock."""
+"""``status`` and ``history``: what is and what was. They read only and need no lock."""
 
 from __future__ import annotations
 
-import os
-import sys
-import time
-from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 from engineshed_client.agent.installed import Condition, InstalledEngine
 from engineshed_client.cli.frame import Frame
@@ -25,10 +20,8 @@ from engineshed_packages.jsontext import Json
 from engineshed_packages.protocol import Health, Outcome
 from engineshed_packages.times import format_time
 
-FOLLOW_S = 0.3
 NAGIOS_OK, NAGIOS_WARNING, NAGIOS_CRITICAL = 0, 1, 2
 _NAGIOS_WORDS = ("OK", "WARNING", "CRITICAL")
-_PIECE_BYTES = 65536
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -217,34 +210,3 @@ def run_history(frame: Frame) -> int:
     titles = ("BEGAN", "ATTEMPT", "KIND", "FROM", "TO", "OUTCOME", "CODE", "MESSAGE")
     frame.output.result({"attempts": [one.to_dict() for one in attempts]}, *table(titles, rows))
     return exits.DONE
-
-
-def run_log(frame: Frame) -> int:
-    """The lines of update.log; with --follow until interrupted."""
-    context = frame.open_base()
-    path = context.paths.update_log
-    with client_boundary():
-        for text in _new_text(path, follow=frame.arguments.follow):
-            sys.stdout.write(text)
-            sys.stdout.flush()
-    return exits.DONE
-
-
-def _new_text(path: Path, *, follow: bool) -> Iterator[str]:
-    """What is in the file, then what comes to it; a file that was rotated is read from its beginning."""
-    read_to, inode = 0, 0
-    while True:
-        try:
-            with path.open("rb") as file:
-                found = os.fstat(file.fileno())
-                if found.st_ino != inode or found.st_size < read_to:
-                    read_to, inode = 0, found.st_ino
-                file.seek(read_to)
-                while piece := file.read(_PIECE_BYTES):
-                    read_to += len(piece)
-                    yield piece.decode("utf-8", "replace")
-        except FileNotFoundError:
-            pass  # nothing was attempted yet
-        if not follow:
-            return
-        time.sleep(FOLLOW_S)

@@ -2,7 +2,8 @@
 
 Invariants: BEGIN and END stand in pairs by attempt id, however often a step is run twice; no line is
 torn: a tail that a crash or a full disk left is dropped before anything is appended; every line is
-synchronised. The file is size-capped; it is rotated only before a BEGIN, so that a pair never parts.
+synchronised. The file is rotated when it has grown, before a BEGIN, so that a pair does not part; one that
+grows without any is rotated all the same at twice the size. A pair is read over all files.
 
 BEGIN and END raise when they cannot be written: an attempt without them must not go on as if they were
 there. What happens between is worth a line but never an engine: trouble with that is only logged.
@@ -14,6 +15,7 @@ import logging
 import os
 import sys
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
@@ -25,6 +27,8 @@ from engineshed_packages.protocol import MAX_LOG_LINE_CHARS, MAX_LOG_LINES, Outc
 
 if sys.platform != "win32":
     import syslog
+else:
+    from engineshed_client.reports.windows_events import report_event
 
 logger = logging.getLogger(__name__)
 
@@ -33,10 +37,35 @@ KEPT_LOGS = 3  # update.log.1 is the newest of them
 _TAIL_BYTES = 64 * 1024  # no line is nearly as long
 
 
+@dataclass(frozen=True, slots=True)
+class _Gravity:
+    """How grave a line with *word* is: the priority of syslog, the kind of event of Windows."""
+
+    word: str
+    priority: int
+    kind: int
+
+
+_GRAVITY = (
+    _Gravity(f" outcome={Outcome.BROKEN.value}", 3, 1),
+    _Gravity(f" outcome={Outcome.ROLLED_BACK.value}", 4, 2),
+    _Gravity(f" outcome={Outcome.ABORTED.value}", 4, 2),
+)
+_USUAL = _Gravity("", 5, 4)
+
+
 def write_syslog(line: str) -> None:
-    """Hand *line* to the system's log where there is one; the C library drops it where there is none."""
+    """Hand *line* to syslog, on Windows to the event log; it is dropped where there is none."""
+    gravest = next((grave for grave in _GRAVITY if grave.word in line), _USUAL)
     if sys.platform != "win32":
-        syslog.syslog(syslog.LOG_DAEMON | syslog.LOG_NOTICE, f"engineshed-client: {line}")
+        syslog.syslog(syslog.LOG_DAEMON | gravest.priority, f"engineshed-client: {line}")
+    else:
+        report_event(gravest.kind, line)
+
+
+def numbered(path: Path, number: int) -> Path:
+    """The log rotated away *number* rotations ago; 0 is the one that is written."""
+    return path if number == 0 else path.with_name(f"{path.name}.{number}")
 
 
 class UpdateLog:
@@ -72,7 +101,7 @@ class UpdateLog:
             return
         versions = {"from": from_version or "none", "to": to_version or "none"}
         try:
-            self._rotate()
+            self._rotate(MAX_LOG_BYTES)
             self._append(attempt, BEGIN, {**versions, **fields})
         except OSError as err:
             raise disk_trouble(err) from err
@@ -80,6 +109,7 @@ class UpdateLog:
     def event(self, attempt: str, event: str, **fields: object) -> None:
         """Write a line about what happened in between; trouble with the disk is logged, not raised."""
         try:
+            self._rotate(2 * MAX_LOG_BYTES)
             self._append(attempt, event, fields)
         except OSError as err:
             logger.error(
@@ -142,7 +172,7 @@ class UpdateLog:
                     yield text, line
 
     def _numbered(self, number: int) -> Path:
-        return self._path if number == 0 else self._path.with_name(f"{self._path.name}.{number}")
+        return numbered(self._path, number)
 
     def _append(self, attempt: str, event: str, fields: dict[str, object]) -> None:
         values = {name: _text(value) for name, value in fields.items() if value is not None}
@@ -159,9 +189,9 @@ class UpdateLog:
             self._fs.sync_folder(self._path.parent)
         self._echo(line)
 
-    def _rotate(self) -> None:
+    def _rotate(self, from_bytes: int) -> None:
         found = find_stat(self._path)
-        if found is None or found.st_size < MAX_LOG_BYTES:
+        if found is None or found.st_size < from_bytes:
             return
         for number in range(KEPT_LOGS, 0, -1):
             if find_stat(self._numbered(number - 1)) is not None:

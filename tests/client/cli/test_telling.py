@@ -13,6 +13,7 @@ import pytest
 
 from engineshed_client.cli import main
 from engineshed_client.cli.arguments import build_parser
+from engineshed_client.cli.following import Follower
 from engineshed_packages.protocol import Outcome
 from tests.client.joined_base import JoinedBase
 from tests.conftest import require
@@ -160,6 +161,22 @@ def test_log_follow_waits_for_more_and_survives_rotation(joined: JoinedBase) -> 
         finally:
             follower.kill()
     assert [line.split()[1] for line in seen] == ["FIRST", "SECOND"]
+
+
+def test_follow_loses_no_line_to_a_rotation_and_shows_no_torn_one(tmp_path: Path) -> None:
+    path = tmp_path / "update.log"
+    follower = Follower(path)
+    assert list(follower.new()) == []
+    path.write_text("one\ntwo, half of i")
+    assert list(follower.new()) == ["one\n"]
+    path.write_text("one\ntwo\nthree\n")  # the torn line was dropped, others came
+    assert list(follower.new()) == ["two\n", "three\n"]
+    with path.open("a") as file:
+        file.write("four\n")
+    path.rename(tmp_path / "update.log.1")
+    path.write_text("five\n")
+    assert list(follower.new()) == ["four\n", "five\n"]
+    assert list(follower.new()) == []
 
 
 def test_options_stand_before_or_behind_the_command(joined: JoinedBase) -> None:

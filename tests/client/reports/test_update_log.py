@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import syslog
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -13,7 +14,7 @@ from engineshed_client.errors import DiskTrouble
 from engineshed_client.fsops import EffectFile, FsOps
 from engineshed_client.paths import Paths
 from engineshed_client.reports import UpdateLog
-from engineshed_client.reports.update_log import KEPT_LOGS, MAX_LOG_BYTES
+from engineshed_client.reports.update_log import KEPT_LOGS, MAX_LOG_BYTES, write_syslog
 from engineshed_packages.protocol import MAX_LOG_LINE_CHARS, MAX_LOG_LINES, Outcome
 
 AT = datetime(2026, 11, 22, 8, 0, tzinfo=UTC)
@@ -147,6 +148,17 @@ def test_the_rotated_files_do_not_grow_in_number(paths: Paths) -> None:
     assert len(list(paths.update_log.parent.iterdir())) == KEPT_LOGS + 1
 
 
+def test_a_file_that_grows_without_any_begin_is_rotated_at_twice_the_size(paths: Paths) -> None:
+    log = make_log(paths)
+    log.begin("att_a", from_version="1", to_version="2")
+    with paths.update_log.open("a") as file:
+        file.write(("x" * 1023 + "\n") * (2 * MAX_LOG_BYTES // 1024))
+    log.event("none", "COMMAND")
+    assert text(paths) == "2026-11-22T08:00:00Z COMMAND attempt=none\n"
+    log.end("att_a", Outcome.OK)
+    assert log.close_open() == ()
+
+
 class Full(FsOps):
     def write(self, file: EffectFile, data: object) -> int:
         raise OSError(errno.ENOSPC, "No space left on device")
@@ -193,3 +205,22 @@ def test_each_line_is_synchronised(paths: Paths) -> None:
 
     make_log(paths, Watched()).event("att_a", "STATE")
     assert effects == ["open", "write", "sync"]
+
+
+@pytest.mark.parametrize(
+    ("line", "priority"),
+    [
+        ("2026 END attempt=a outcome=BROKEN code=x", syslog.LOG_ERR),
+        ("2026 END attempt=a outcome=ROLLED_BACK code=x", syslog.LOG_WARNING),
+        ("2026 END attempt=a outcome=ABORTED code=x", syslog.LOG_WARNING),
+        ("2026 END attempt=a outcome=OK", syslog.LOG_NOTICE),
+        ("2026 STAGED attempt=a", syslog.LOG_NOTICE),
+    ],
+)
+def test_what_went_wrong_is_graver_in_the_system_log(
+    monkeypatch: pytest.MonkeyPatch, line: str, priority: int
+) -> None:
+    told: list[tuple[int, str]] = []
+    monkeypatch.setattr(syslog, "syslog", lambda *words: told.append(words))
+    write_syslog(line)
+    assert told == [(syslog.LOG_DAEMON | priority, f"engineshed-client: {line}")]
