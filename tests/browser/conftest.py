@@ -9,15 +9,16 @@
 from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import Browser, Page
+from playwright.sync_api import Browser, Page, expect
 
-from tests.browser.site import CHROMIUM, OWNER, Site, Watch, open_browser, open_site
+from tests.browser.site import CHROMIUM, OWNER, PATIENCE_MS, Site, Watch, open_browser, open_site
 from tests.conftest import require
 
 
 @pytest.fixture(scope="session")
 def browser() -> Iterator[Browser]:
     require(CHROMIUM.exists(), "Debian's chromium")
+    expect.set_options(timeout=PATIENCE_MS)
     with open_browser() as opened:
         yield opened
 

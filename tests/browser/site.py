@@ -39,7 +39,7 @@ LOGIN = "engineshed_login"
 USER_AGENT = "Mozilla/5.0 (Windows NT 10.0; Win64; x64; rv:140.0) Gecko/20100101 Firefox/140.0"
 WIDE = (1280, 800)
 NARROW = (390, 844)
-PATIENCE_MS = 10_000
+PATIENCE_MS = 30_000  # only a failure takes as long; the machine may have more to do
 _FLAGS = (
     "--headless",
     "--no-sandbox",  # root may not have one

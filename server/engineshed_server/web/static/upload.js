@@ -3,6 +3,7 @@
 
 const RATE_OVER_MS = 4000;
 const RETRY_AFTER_MS = [0, 1000, 3000, 5000, 10000, 20000, 30000];
+const PASSING = [409, 423]; // another request is still at it
 const UNITS = ["kB", "MB", "GB", "TB"];
 
 const card = document.querySelector("[data-upload]");
@@ -43,6 +44,7 @@ function show({ sending }) {
 }
 
 function showProgress(sent, total) {
+  if (part("said").classList.contains("warn")) say("info", "");
   const now = performance.now();
   samples = samples.filter(([at, bytes]) => now - at < RATE_OVER_MS && bytes <= sent);
   samples.push([now, sent]);
@@ -58,13 +60,21 @@ function showProgress(sent, total) {
 // What the portal said, or that it said nothing.
 function reason(error) {
   const body = error.originalResponse?.getBody();
-  if (!body) return "The portal cannot be reached. Resume when it can: the upload goes on where it was.";
+  if (!body) return "The portal cannot be reached.";
   try {
     const told = JSON.parse(body);
     return `${told.detail} (${told.code})`;
   } catch {
     return `The portal answered ${error.originalResponse.getStatus()}.`;
   }
+}
+
+// What may pass by itself is tried again, for a minute or so: a cut line, a full disk, a portal that starts anew.
+function triesAgain(error) {
+  const status = error.originalResponse?.getStatus() ?? 0;
+  const passes = status < 400 || status >= 500 || PASSING.includes(status);
+  if (passes) say("warn", `${reason(error)} Trying again.`);
+  return passes;
 }
 
 function setPaused(paused) {
@@ -89,9 +99,10 @@ async function begin(file) {
     retryDelays: RETRY_AFTER_MS,
     removeFingerprintOnSuccess: true,
     onProgress: showProgress,
+    onShouldRetry: triesAgain,
     onError: (error) => {
       setPaused(true);
-      say("bad", reason(error));
+      say("bad", `${reason(error)} Resume to try again: what has arrived is safe.`);
     },
     onSuccess: () => location.assign(`${card.dataset.outcome}/${upload.url.split("/").pop()}`),
   });
