@@ -103,6 +103,7 @@ SHOTS = (
     Shot(name="update_packages-refused", path="/update-packages", prepare=open_refused_upload),
     Shot(name="update_packages-release", path=f"/update-packages/releases/{PRODUCT}/3.4.0"),
     Shot(name="update_packages-narrow", path="/update-packages", size=NARROW),
+    Shot(name="groups", path="/groups"),
     Shot(name="enrolment", path="/enrolment", whole=True),
     Shot(name="enrolment-made", path="/enrolment", prepare=make_enrol_token),
     Shot(name="api_tokens", path="/tokens"),

@@ -50,7 +50,7 @@ def test_ticked_engines_are_moved_without_scripts(site: Site, browser: Browser) 
         page.get_by_label("Choose office-ulm.example").check()
         page.get_by_label("To group").select_option("plants")
         page.get_by_role("button", name="Move", exact=True).click()
-        expect(page.get_by_text("1 of 1 engines are somewhere else now.")).to_be_visible()
+        expect(page.get_by_text("Engines moved: 1 of 1.")).to_be_visible()
         expect(page.get_by_role("link", name="office-ulm.example")).to_have_count(0)
 
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import Subquery, literal, select, union
+from sqlalchemy import Subquery, func, literal, select, union
 from sqlalchemy.orm import Session
 
 from engineshed_server.db.models import AuditRow, OrderRow, ReportRow
@@ -18,6 +18,7 @@ _ACTOR_CHARS = 200
 _ADDRESS_CHARS = 64
 _SUBJECT_CHARS = 400
 _OF_ENGINE = "eng_"
+_RECENT = 2000  # changes among which the newest of some kinds are looked for
 
 Details = Mapping[str, str | int | bool | None]
 
@@ -96,6 +97,18 @@ def page_audit(
         query = query.where(AuditRow.at >= wanted.since)
     if wanted.until is not None:
         query = query.where(AuditRow.at < wanted.until)
+    return tuple(_record(row) for row in session.scalars(query))
+
+
+def list_recent(session: Session, *, without: Sequence[str], limit: int) -> tuple[AuditRecord, ...]:
+    """At most *limit* changes, newest first, but for some actions; none that lies further back."""
+    newest = select(func.max(AuditRow.id)).scalar_subquery()
+    query = (
+        select(AuditRow)
+        .where(AuditRow.id > newest - _RECENT, AuditRow.action.not_in(without))
+        .order_by(AuditRow.id.desc())
+        .limit(limit)
+    )
     return tuple(_record(row) for row in session.scalars(query))
 
 

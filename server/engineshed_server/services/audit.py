@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -73,6 +73,12 @@ def list_audit(portal: Portal, wanted: AuditFilter, *, limit: int, after: str | 
         found = audit.page_audit(session, wanted, limit=limit + 1, before_id=before_id)
     page = tuple(_entry(record) for record in found[:limit])
     return AuditPage(entries=page, after=str(page[-1].entry) if len(found) > limit else None)
+
+
+def list_recent(portal: Portal, *, without: Sequence[str], limit: int) -> tuple[AuditEntry, ...]:
+    """The newest changes, but for some actions."""
+    with portal.database.read() as session:
+        return tuple(map(_entry, audit.list_recent(session, without=without, limit=limit)))
 
 
 def _entry(record: AuditRecord) -> AuditEntry:

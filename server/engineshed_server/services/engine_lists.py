@@ -20,6 +20,8 @@ from engineshed_server.services.portal import Portal
 
 PAGE_LINES = 50
 MAX_PAGE = 1_000_000
+MAX_BARS = 12
+MAX_SHARES = 6
 BARRED = {
     engines.WAITING: Standing.WAITING,
     engines.REJECTED: Standing.REJECTED,
@@ -71,12 +73,21 @@ class Share:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bar:
-    """What the enrolled engines of a product that follow a channel run, the newest version first."""
+    """What the enrolled engines of a product that follow a channel run, the newest version first.
+
+    Attributes:
+        shares: the most frequent versions.
+    """
 
     product: str
     channel: str
     engines: int
     shares: tuple[Share, ...]
+
+    @property
+    def others(self) -> int:
+        """How many engines run a version that is none of the shares."""
+        return self.engines - sum(share.engines for share in self.shares)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -173,18 +184,27 @@ def _bars(portal: Portal, enrolled: Sequence[Installed]) -> tuple[Bar, ...]:
         target = newest_of(one.kind, candidates)
         if target is not None and not is_behind(one.version, target):
             newest.add((one.kind.product, one.kind.channel, one.version))
-    return tuple(
+    bars = [
         Bar(
             product=product,
             channel=channel,
             engines=sum(shares.values()),
             shares=tuple(
                 Share(version=version, engines=count, newest=(product, channel, version) in newest)
-                for version, count in _newest_first(shares)
+                for version, count in _newest_first(_most(shares))
             ),
         )
-        for (product, channel), shares in sorted(counts.items())
-    )
+        for (product, channel), shares in counts.items()
+    ]
+    # A flood of lies is no flood of bars.
+    bars = sorted(bars, key=lambda bar: bar.engines, reverse=True)[:MAX_BARS]
+    return tuple(sorted(bars, key=lambda bar: (bar.product, bar.channel)))
+
+
+def _most(shares: Mapping[str | None, int]) -> dict[str | None, int]:
+    """The versions that most engines run."""
+    ranked = sorted(shares.items(), key=lambda one: (-one[1], one[0] or ""))
+    return dict(ranked[:MAX_SHARES])
 
 
 def _newest_first(shares: Mapping[str | None, int]) -> list[tuple[str | None, int]]:

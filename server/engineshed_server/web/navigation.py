@@ -35,6 +35,7 @@ PLACES = (
     Place("Home", "web.home.show_home", "home"),
     Place("Engines", "web.engines.list_engines", "engines"),
     Place("Update packages", "web.update_packages.show_packages", "packages"),
+    Place("Groups and channels", "web.groups.list_groups", "groups"),
     Place("Enrolment", "web.enrolment.show_enrolment", "enrolment"),
     Place("API tokens", "web.api_tokens.list_tokens", "tokens"),
     Place("Audit", "web.audit.list_changes", "audit"),

@@ -101,6 +101,21 @@ def unhold(owner: Owner) -> TestResponse:
     return owner.send(f"{held.headers['Location']}/unhold")
 
 
+def move(owner: Owner, path: str, to: str) -> TestResponse:
+    owner.site.house.enrol()
+    return owner.send(path, to=to)
+
+
+def forget_group(owner: Owner) -> TestResponse:
+    owner.send("/groups", group="north")
+    return owner.send("/groups/north/forget")
+
+
+def forget_channel(owner: Owner) -> TestResponse:
+    owner.send("/channels", channel="beta")
+    return owner.send("/channels/beta/forget")
+
+
 OTHER = "other four words in a row"
 # What makes each change, and the action that the newest row of the audit has then.
 CHANGES: dict[str, tuple[str, Callable[[Owner], TestResponse]]] = {
@@ -153,6 +168,19 @@ CHANGES: dict[str, tuple[str, Callable[[Owner], TestResponse]]] = {
         "engine-changed",
         lambda owner: owner.send("/engines/move", group="north", engine=owner.site.house.enrol().engine),
     ),
+    "web.groups.create_group": ("group-created", lambda owner: owner.send("/groups", group="north")),
+    "web.groups.create_channel": ("channel-created", lambda owner: owner.send("/channels", channel="beta")),
+    "web.groups.move_group": ("engine-changed", lambda owner: move(owner, "/groups/default/move", "north")),
+    "web.groups.let_group_follow": (
+        "engine-changed",
+        lambda owner: move(owner, "/groups/default/channel", "beta"),
+    ),
+    "web.groups.move_channel": (
+        "engine-changed",
+        lambda owner: move(owner, "/channels/stable/move", "beta"),
+    ),
+    "web.groups.forget_group": ("group-forgotten", forget_group),
+    "web.groups.forget_channel": ("channel-forgotten", forget_channel),
     "web.uploads.create_upload": (
         "upload-created",
         lambda owner: ask(owner.browser, "POST", "/web/uploads", Upload_Length="10"),

@@ -53,7 +53,7 @@ def move_engines() -> Response:
     if not ticked or (change.group is None and change.channel is None):
         raise Refused("move-empty", "nothing was moved: tick the engines, and choose a group or a channel")
     changed = engine_edits.change_engines(portal(), ticked, change=change, actor=actor(), now=now())
-    flash(f"{changed} of {len(ticked)} engines are somewhere else now.", "good")
+    flash(f"Engines moved: {changed} of {len(ticked)}.", "good")
     return go_to(forms.local_path(forms.text("next") or url_for("web.engines.list_engines")))
 
 
