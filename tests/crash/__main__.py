@@ -8,9 +8,12 @@ import random
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 from tests.crash.ingest import HONEST, ROW_FIRST, WAYS, Trial
+from tests.crash.points import Point, Seen
+from tests.crash.row_first import gives_name_late
 
 CONTROL = "row-first"
 
@@ -36,9 +39,7 @@ def _play(way: str, sample: int | None, seed: int, *, program: tuple[str, ...] =
     with tempfile.TemporaryDirectory(prefix="engineshed-crash-") as folder:
         trial = Trial(Path(folder), program=program)
         try:
-            points = sorted({one.point for one in trial.calls(WAYS[way])})
-            if sample is not None:
-                points = random.Random(seed).sample(points, min(sample, len(points)))
+            points = _choose(trial.calls(WAYS[way]), sample, seed)
             for point in points:
                 verdict = trial.kill(WAYS[way], point)
                 killed += verdict.was_killed
@@ -54,6 +55,17 @@ def _play(way: str, sample: int | None, seed: int, *, program: tuple[str, ...] =
         flush=True,
     )
     return wrong
+
+
+def _choose(calls: Sequence[Seen], sample: int | None, seed: int) -> list[Point]:
+    """All points, or some: the few where the portal that is wrong shows it, and others by chance."""
+    points = sorted({one.point for one in calls})
+    if sample is None:
+        return points
+    telling = sorted({one.point for one in calls if gives_name_late(one)})
+    others = [point for point in points if point not in telling]
+    random.Random(seed).shuffle(others)
+    return [*telling, *others][:sample]
 
 
 sys.exit(main())

@@ -10,8 +10,14 @@ from typing import Any
 from engineshed_server.cli import main
 from engineshed_server.services import publishing
 from engineshed_server.storage import blobs
+from tests.crash.points import Seen
 
 LATE = ".late"
+
+
+def gives_name_late(call: Seen) -> bool:
+    """Whether `call` gives bytes their name behind the rows; who dies there shows what is wrong."""
+    return call.point.call == "rename" and f'{LATE}", ' in call.arguments
 
 
 def _too_late() -> None:

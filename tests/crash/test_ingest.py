@@ -9,7 +9,7 @@ import pytest
 
 from tests.conftest import require
 from tests.crash.ingest import HONEST, ROW_FIRST, WAYS, Trial
-from tests.crash.row_first import LATE
+from tests.crash.row_first import gives_name_late
 
 SEED = 20261122
 POINTS = 6  # of each way
@@ -38,7 +38,7 @@ def test_killed_anywhere_in_an_ingest_nothing_is_half_published_and_nothing_lost
 @pytest.mark.parametrize("trial", [ROW_FIRST], indirect=True)
 def test_a_portal_that_writes_rows_before_bytes_is_found_out(trial: Trial) -> None:
     calls = trial.calls(WAYS["put"])
-    late = [one.point for one in calls if one.point.call == "rename" and f'{LATE}", ' in one.arguments]
+    late = [one.point for one in calls if gives_name_late(one)]
     verdict = trial.kill(WAYS["put"], late[0])
     assert verdict.was_killed
     assert [fault for fault in verdict.wrong if "has a row and no bytes" in fault]
