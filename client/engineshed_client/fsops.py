@@ -264,19 +264,20 @@ class FsOps:
         self.announce("set owner", path)
         os.chown(path, like.st_uid, like.st_gid, follow_symlinks=False)
 
-    def take_acl(self, path: Path, source: Path) -> None:
-        """Give *path* the POSIX access lists of *source*; where there are none, nothing happens."""
+    def take_acl(self, path: Path, source: Path) -> bool:
+        """Give *path* the POSIX access lists of *source*, if it has any; whether it has."""
         if sys.platform != "linux":
-            return
+            return False
         try:
             names = _ACL_ATTRIBUTES.intersection(os.listxattr(source, follow_symlinks=False))
         except OSError as err:
             if err.errno == errno.ENOTSUP:
-                return
+                return False
             raise
         for name in sorted(names):
             self.announce("set acl", path)
             os.setxattr(path, name, os.getxattr(source, name, follow_symlinks=False), follow_symlinks=False)
+        return bool(names)
 
     def set_times(self, path: Path, like: os.stat_result) -> None:
         """Give *path* the times of *like*."""

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from enum import Enum, auto
 
 from engineshed_client.errors import EngineTrouble, TreeBroken
-from engineshed_client.health import probe_spec
+from engineshed_client.health import Tick, probe_spec
 from engineshed_client.install.diagnosis import last_line
 from engineshed_client.journal import Journal
 from engineshed_client.steps.context import TROUBLE, Context, Event, Result, failed
@@ -19,6 +19,9 @@ from engineshed_client.supervisor import engine_output
 from engineshed_packages.versions import Version
 
 MAX_STARTS = 3
+# Whoever starts it again and again, and however well it is in between: that is no healthy engine.
+MAX_REPLACED = 3
+MAX_TURNS = 3
 
 
 class Health(Enum):
@@ -93,20 +96,52 @@ def probe_engine(context: Context, version: Version) -> Probed:
     if tree is None:
         raise TreeBroken("engine-missing", f"{context.paths.engine} holds no engine to be probed")
     spec = probe_spec(tree.manifest.probe, context.settings, context.paths)
-    before = context.supervisor.identity()
-    good, measured, reason = 0, None, ""
+    row = Row(spec.good_ticks, context.supervisor.identity())
     for _ in range(spec.max_ticks):
         context.sleep(spec.interval_s)
         identity = context.supervisor.identity()
         if identity is None:
-            return Probed(health=Health.DIED, measured=measured, reason="the engine's process has ended")
-        tick = context.probe(spec, expected_version=version)
-        measured = tick.version or measured
-        if tick.good and identity == before:
-            good += 1
-        else:
-            good, reason = 0, tick.reason if identity == before else "the engine's process was replaced"
-        before = identity
-        if good >= spec.good_ticks:
-            return Probed(health=Health.GOOD, measured=measured, reason="good")
-    return Probed(health=Health.BAD, measured=measured, reason=f"after {spec.max_ticks} ticks: {reason}")
+            return row.ended(Health.DIED, "the engine's process has ended")
+        found = row.add(identity, context.probe(spec, expected_version=version))
+        if found is not None:
+            return found
+    return row.ended(Health.BAD, f"after {spec.max_ticks} ticks: {row.reason}")
+
+
+class Row:
+    """Ticks one after the other, and what they come to.
+
+    Args:
+        wanted: good ticks in a row that prove health. identity: the process before the first tick.
+    """
+
+    def __init__(self, wanted: int, identity: str | None) -> None:
+        self._wanted = wanted
+        self._before = identity
+        self._good = 0
+        self._replaced = 0
+        self._turns = 0
+        self._measured: str | None = None
+        self.reason = ""
+
+    def add(self, identity: str, tick: Tick) -> Probed | None:
+        """One more tick of the process *identity*; None while nothing is proven."""
+        self._measured = tick.version or self._measured
+        same, self._before = identity == self._before, identity
+        if not same:
+            self._replaced += 1
+        if tick.good and same:
+            self._good += 1
+            return self.ended(Health.GOOD, "good") if self._good >= self._wanted else None
+        self._turns += self._good > 0
+        self._good = 0
+        self.reason = tick.reason if same else "the engine's process was replaced"
+        if self._replaced >= MAX_REPLACED:
+            return self.ended(Health.BAD, f"the engine's process was replaced {self._replaced} times")
+        if self._turns >= MAX_TURNS:
+            return self.ended(Health.BAD, f"well and ill in turn, {self._turns} times: {self.reason}")
+        return None
+
+    def ended(self, health: Health, reason: str) -> Probed:
+        """What the row came to."""
+        return Probed(health=health, measured=self._measured, reason=reason)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import shutil
+import subprocess
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -284,6 +286,30 @@ def test_copies_have_the_owner_of_what_they_were_made_from(pair: MakePair) -> No
     for name in ("", "conf", "conf/a", "own/b", "ext/lib/driver.jar"):
         status = (both.staged.folder / name).stat()
         assert (name, status.st_uid, status.st_gid) == (name, 4711, 4712)
+
+
+def test_access_lists_go_along_to_kept_files_folders_and_the_next_version_of_shipped_files(
+    pair: MakePair,
+) -> None:
+    require(shutil.which("setfacl") is not None, "setfacl")
+    both = pair({"bin/run": b"old", "bin/other": b""}, {"bin/run": b"new", "bin/other": b""})
+    put(both.live.folder, {"conf/secret": b"1"})
+    (both.staged.folder / "bin/run").chmod(0o755)
+    for name, entry in (("conf/secret", "u:4711:r"), ("bin/run", "u:4711:rx"), ("conf", "d:u:4711:r")):
+        subprocess.run(["setfacl", "-m", entry, str(both.live.folder / name)], check=True)
+    both.carry()
+    told = {
+        name: subprocess.run(
+            ["getfacl", "-cpn", name], cwd=both.staged.folder, capture_output=True, text=True, check=True
+        ).stdout
+        for name in ("conf/secret", "bin/run", "conf", "bin/other")
+    }
+    assert "user:4711:r--" in told["conf/secret"]
+    assert "user:4711:r-x" in told["bin/run"]
+    assert "default:user:4711:r--" in told["conf"]
+    assert "4711" not in told["bin/other"]
+    assert (both.staged.folder / "bin/run").stat().st_mode & 0o777 == 0o755
+    assert (both.staged.folder / "bin/run").read_bytes() == b"new"
 
 
 def test_a_kept_copy_that_differs_is_found_before_the_swap(pair: MakePair) -> None:

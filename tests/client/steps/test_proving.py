@@ -7,7 +7,7 @@ import pytest
 
 from engineshed_client import machine
 from engineshed_client.health import Tick
-from engineshed_client.steps.proving import Health, probe_engine
+from engineshed_client.steps.proving import Health, Probed, Row, probe_engine
 from engineshed_client.supervisor import engine_output
 from engineshed_packages.manifest import ProbeSpec
 from engineshed_packages.versions import Version
@@ -61,6 +61,38 @@ def test_health_is_so_many_good_ticks_in_a_row_of_one_process(
     script = Scripted(ticks, processes)
     context = host.context(supervisor=script, sleep=script.sleep, probe=script.probe)
     assert probe_engine(context, Version.parse("1.0.0")).health is health
+
+
+def rows(ticks: str, processes: str, wanted: int = 3) -> Probed | None:
+    """What a row comes to, one letter a tick."""
+    row = Row(wanted, processes[0])
+    for good, identity in zip(ticks, processes, strict=True):
+        tick = Tick(good=good == "g", version=None, reason="well" if good == "g" else "it says no")
+        found = row.add(identity, tick)
+        if found is not None:
+            return found
+    return None
+
+
+@pytest.mark.parametrize(
+    ("ticks", "processes", "reason"),
+    [
+        ("gbgb", "aaaa", None),  # twice may be a slow start
+        ("gbgbgb", "aaaaaa", "well and ill in turn, 3 times: it says no"),
+        ("ggbggbggb", "aaaaaaaaa", "well and ill in turn, 3 times: it says no"),
+        ("bbbbbbbb", "aaaaaaaa", None),  # ill all the time: given up by the number of ticks
+        ("ggg", "abc", None),
+        ("gggg", "abcd", "the engine's process was replaced 3 times"),
+        ("ggggggg", "aabbccd", "the engine's process was replaced 3 times"),
+    ],
+)
+def test_flip_flops_and_restarts_are_given_up_before_all_ticks_are_over(
+    ticks: str, processes: str, reason: str | None
+) -> None:
+    found = rows(ticks, processes)
+    assert (None if found is None else (found.health, found.reason)) == (
+        None if reason is None else (Health.BAD, reason)
+    )
 
 
 def test_the_version_the_engine_names_is_told(host: Host) -> None:
