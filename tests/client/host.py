@@ -161,6 +161,9 @@ class Processes:
     def leftovers(self) -> tuple[str, ...]:
         return () if self.running is None else (f"engine {self.running}",)
 
+    def said(self) -> tuple[str, ...]:
+        return ()
+
     def take_over(self) -> str | None:
         return None
 

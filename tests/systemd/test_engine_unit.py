@@ -171,6 +171,8 @@ def test_a_release_that_ends_at_once_is_rolled_back(engine: UnitEngine) -> None:
     code, said = engine.install(BROKEN)
     assert (code, said["outcome"]) == (exits.ROLLED_BACK, "ROLLED_BACK"), said
     assert "exit=3" in engine.log()
+    died = [line for line in engine.log().splitlines() if " DIED " in line]
+    assert UNIT in died[-1].partition("said=")[2]  # what the unit's journal says
     wait_until(lambda: engine.version() == before, "the old engine runs")
 
 

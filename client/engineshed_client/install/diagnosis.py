@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from engineshed_client.install.files import Found, Shape, walk
@@ -14,12 +14,15 @@ from engineshed_packages.protocol import MAX_LOG_LINE_CHARS, MAX_LOG_LINES
 _TAIL_BYTES = 256 * 1024
 
 
-def last_lines(folder: Path, manifest: Manifest | None, *, others: Iterable[Path] = ()) -> tuple[str, ...]:
+def last_lines(
+    folder: Path, manifest: Manifest | None, *, others: Iterable[Path] = (), said: Sequence[str] = ()
+) -> tuple[str, ...]:
     """The last 200 lines of the engine's logs, the file written last at the end.
 
     Args:
         folder: the engine. manifest: names its logs by patterns; None when it is unknown.
-        others: further files, as what the engine wrote to its standard output.
+        others: further files, as what the engine wrote to its standard output. said: lines of it that the
+            service manager kept.
 
     Trouble with a file is a line of its own: diagnosis never ends an attempt.
     """
@@ -28,15 +31,15 @@ def last_lines(folder: Path, manifest: Manifest | None, *, others: Iterable[Path
         paths = [one.path for one in sorted(logs, key=lambda one: one.status.st_mtime_ns)]
     except OSError as err:
         return (f"the logs in {folder.name} cannot be read: {err.strerror or err}",)
-    lines: list[str] = []
+    lines = ["== kept by the service manager", *said] if said else []
     for path in (*others, *paths):
         lines += _tail(path)
     return tuple(escape_controls(line)[:MAX_LOG_LINE_CHARS] for line in lines[-MAX_LOG_LINES:])
 
 
-def last_line(path: Path) -> str | None:
-    """The last line in *path* that says anything, made harmless; None when there is none."""
-    found = [line for line in _tail(path)[1:] if line.strip()]
+def last_line(path: Path, said: Sequence[str] = ()) -> str | None:
+    """The last line in *path*, or of *said*, that says anything, made harmless; None when there is none."""
+    found = [line for line in (*_tail(path)[1:], *said) if line.strip()]
     return escape_controls(found[-1])[:MAX_LOG_LINE_CHARS] if found else None
 
 

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from pathlib import Path
 
 from engineshed_client.errors import DiskTrouble, StartFailed
 from engineshed_client.install.diagnosis import last_lines
 from engineshed_client.install.files import remove_tree
-from engineshed_client.install.trees import list_previous
+from engineshed_client.install.trees import Tree, list_previous
 from engineshed_client.journal import Journal, State
 from engineshed_client.steps.beginning import write_begin
 from engineshed_client.steps.context import TROUBLE, Context, Event, Result, fault_of
@@ -143,15 +144,23 @@ def _engine_log(context: Context, journal: Journal) -> tuple[str, ...]:
     """
     if journal.state is State.ABORTED and any(step.state == State.STOPPING for step in journal.steps):
         tree = tree_in(context, context.paths.engine)
-        manifest = None if tree is None else tree.manifest
-        return last_lines(context.paths.engine, manifest, others=(engine_output(context.paths),))
+        return _last_lines(context, context.paths.engine, tree)
     if journal.state not in (State.ROLLED_BACK, State.BROKEN) or journal.starts == 0:
         return ()
     for folder in (context.paths.failed, context.paths.engine):
         tree = tree_in(context, folder)
         if tree is not None and tree.manifest_sha256 == journal.goal.manifest_sha256:
-            return last_lines(folder, tree.manifest, others=(engine_output(context.paths),))
-    return last_lines(context.paths.failed, None, others=(engine_output(context.paths),))
+            return _last_lines(context, folder, tree)
+    return _last_lines(context, context.paths.failed, None)
+
+
+def _last_lines(context: Context, folder: Path, tree: Tree | None) -> tuple[str, ...]:
+    return last_lines(
+        folder,
+        None if tree is None else tree.manifest,
+        others=(engine_output(context.paths),),
+        said=context.supervisor.said(),
+    )
 
 
 def _remember(context: Context, journal: Journal) -> None:

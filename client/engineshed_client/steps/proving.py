@@ -78,7 +78,7 @@ def probing(context: Context, journal: Journal) -> Result:
             "DIED",
             starts=journal.starts,
             exit=context.supervisor.exit_code(),
-            said=last_line(engine_output(context.paths)),
+            said=last_line(engine_output(context.paths), context.supervisor.said()),
         )
         return Event.DIED, journal
     return Event.FAILED, journal.with_fault("unhealthy", probed.reason)

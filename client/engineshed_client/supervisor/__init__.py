@@ -66,6 +66,10 @@ class Supervisor(Protocol):
         """How the engine's process that was started last ended; None when it lives, or nobody here knows."""
         ...
 
+    def said(self) -> tuple[str, ...]:
+        """The last lines the engine wrote where its service manager keeps them; () where that keeps none."""
+        ...
+
     def leftovers(self) -> tuple[str, ...]:
         """Each process that still holds on to the engine's folder, in words; empty when there is none."""
         ...

@@ -86,6 +86,10 @@ class CommandSupervisor:
         recorded = self._recorded()
         return None if recorded is None else _ended.get(int(recorded.partition(":")[0]))
 
+    def said(self) -> tuple[str, ...]:
+        """Nothing: what the engine writes is in ``engine_output``."""
+        return ()
+
     def leftovers(self) -> tuple[str, ...]:
         """Each process that is tied to the engine's folder, in words."""
         return tuple(str(tied) for tied in self._tied())

@@ -18,6 +18,7 @@ import sys
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Literal
 
 from engineshed_client.errors import EngineTrouble, StartFailed, StopFailed
 from engineshed_client.paths import Paths
@@ -35,6 +36,8 @@ ASK_S = 30.0
 # A unit of Type=notify may take long until it says that it is up.
 START_S = 600.0
 KILL_S = 30.0
+MAX_SAID = 200  # as many as a report takes
+MAX_SAID_CHARS = 256 * 1024
 _PROPERTIES = (
     "LoadState",
     "ActiveState",
@@ -123,6 +126,16 @@ class SystemdSupervisor:
         code, status = unit["ExecMainCode"], int(unit["ExecMainStatus"])
         return None if code == "0" else status if code == _EXITED else -status
 
+    def said(self) -> tuple[str, ...]:
+        """The unit's last lines in the journal; () where they cannot be read, which ends no attempt."""
+        words = ("--no-pager", "--quiet", "--output=cat", f"--lines={MAX_SAID}", f"--unit={self._name}")
+        try:
+            done = _run(*words, timeout_s=ASK_S, program="journalctl")
+        except EngineTrouble as err:
+            logger.warning("journal of the unit unreadable", extra={"reason": err.message})
+            return ()
+        return tuple(done.stdout[-MAX_SAID_CHARS:].splitlines())
+
     def leftovers(self) -> tuple[str, ...]:
         """Each process of the unit or tied to the engine's folder, in words."""
         return tuple(str(tied) for tied in self._tied())
@@ -191,7 +204,7 @@ class SystemdSupervisor:
 
     def _systemctl(self, *words: str, timeout_s: float) -> str | None:
         """Run ``systemctl``; what went wrong, or None."""
-        done = _run(*words, timeout_s=timeout_s)
+        done = _run("--no-ask-password", *words, timeout_s=timeout_s)
         return None if done.returncode == 0 else f"systemctl {' '.join(words)}: {_said(done)}"
 
 
@@ -199,10 +212,12 @@ def _said(done: subprocess.CompletedProcess[str]) -> str:
     return " ".join(done.stderr.split())[:500] or f"exit status {done.returncode}"
 
 
-def _run(*words: str, timeout_s: float) -> subprocess.CompletedProcess[str]:
+def _run(
+    *words: str, timeout_s: float, program: Literal["systemctl", "journalctl"] = "systemctl"
+) -> subprocess.CompletedProcess[str]:
     try:
         return subprocess.run(
-            ["systemctl", "--no-ask-password", *words],
+            [program, *words],
             capture_output=True,
             text=True,
             errors="replace",
@@ -212,6 +227,6 @@ def _run(*words: str, timeout_s: float) -> subprocess.CompletedProcess[str]:
             check=False,
         )
     except subprocess.TimeoutExpired as err:
-        raise _Slow("engine-service", f"systemctl {words[0]} did not end within {timeout_s:g} s") from err
+        raise _Slow("engine-service", f"{program} {words[0]} did not end within {timeout_s:g} s") from err
     except OSError as err:
-        raise EngineTrouble("engine-service", f"systemctl cannot be run: {err.strerror or err}") from err
+        raise EngineTrouble("engine-service", f"{program} cannot be run: {err.strerror or err}") from err

@@ -98,6 +98,10 @@ class WindowsSupervisor:
         status = self._look()
         return status.exit_code if status.state is ServiceState.STOPPED else None
 
+    def said(self) -> tuple[str, ...]:
+        """Nothing: the manager keeps no output of a service."""
+        return ()
+
     def leftovers(self) -> tuple[str, ...]:
         """The service's process, while it is alive, in words."""
         return tuple(str(tied) for tied in self._tied())

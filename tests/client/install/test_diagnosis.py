@@ -3,7 +3,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from engineshed_client.install.diagnosis import last_lines
+from engineshed_client.install.diagnosis import last_line, last_lines
 from engineshed_packages.protocol import MAX_LOG_LINE_CHARS, MAX_LOG_LINES
 from tests.client.install.trees_on_disk import put, tree
 
@@ -38,6 +38,14 @@ def test_what_the_engine_wrote_to_its_output_is_told_as_well(tmp_path: Path) -> 
         "== out.log",
         "Traceback",
     )
+
+
+def test_what_the_service_manager_kept_of_it_comes_first(tmp_path: Path) -> None:
+    put(tmp_path, {"logs/a.log": b"a1\n"})
+    manifest = tree(tmp_path, "1.0.0", {"bin/run": b""}).manifest
+    found = last_lines(tmp_path, manifest, said=("Traceback\x07",))
+    assert found == ("== kept by the service manager", "Traceback\\x07", "== a.log", "a1")
+    assert last_line(tmp_path / "absent", ("one", "two", " ")) == "two"
 
 
 def test_a_log_that_is_a_link_is_not_followed(tmp_path: Path) -> None:
