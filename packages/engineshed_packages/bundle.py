@@ -27,7 +27,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import BinaryIO
 
-from engineshed_packages.archive import Archive, Item, open_archive, write_archive
+from engineshed_packages.archive import Archive, Item, naming, open_archive, write_archive
 from engineshed_packages.digests import Sha256Digester, digest_file
 from engineshed_packages.errors import (
     ArchiveRefused,
@@ -52,6 +52,8 @@ MAX_VERSION_TXT_BYTES = 64 * 1024
 ROLLBACK = "metadata-rollback"
 SIGNATURE = "metadata-signature"
 _TIMESTAMP = f"{METADATA_FOLDER}/timestamp.json"
+_FIRST_ROOT = f"{METADATA_FOLDER}/1.root.json"
+MAX_ROOT_BYTES = 512_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -119,6 +121,12 @@ class Bundle:
             view = verify_view(self.source, cache=cache, trusted_root=trusted_root, now=now, seen=seen)
         except MetadataRefused as err:
             if err.code != ROLLBACK and not self._is_of_earlier_keys(err, cache, trusted_root, now):
+                if self._is_anothers(err, cache, now):
+                    raise MetadataRefused(
+                        SIGNATURE,
+                        "this is a bundle of another vendor: it is whole, and signed from another root "
+                        f"than the one trusted here; take one of the vendor whose that is ({err.message})",
+                    ) from err
                 raise
             older = True
             view = trusted_view(cache=cache, trusted_root=trusted_root, now=now, seen=seen)
@@ -137,11 +145,19 @@ class Bundle:
         Then it was genuine by the roots it brings itself. Nothing of its metadata is used, so a thief of
         the earlier keys gains nothing by it.
         """
-        if err.code != SIGNATURE:
+        return err.code == SIGNATURE and self._is_whole_by(trusted_root, cache, now)
+
+    def _is_anothers(self, err: MetadataRefused, cache: Path, now: datetime) -> bool:
+        """Whether the bundle was not altered, but is another vendor's; for the message alone."""
+        if err.code != SIGNATURE or self._archive.find(_FIRST_ROOT) is None:
             return False
+        return self._is_whole_by(self._archive.read(_FIRST_ROOT, max_bytes=MAX_ROOT_BYTES), cache, now)
+
+    def _is_whole_by(self, root: bytes, cache: Path, now: datetime) -> bool:
+        """Whether the bundle's metadata is genuine to those who trust *root* and have seen nothing yet."""
         with MetadataCache(cache).scratch() as scratch:
             try:
-                verify_view(self.source, cache=scratch / "alone", trusted_root=trusted_root, now=now)
+                verify_view(self.source, cache=scratch / "alone", trusted_root=root, now=now)
             except MetadataRefused:
                 return False
             return True
@@ -165,8 +181,12 @@ def open_bundle(path: Path) -> Iterator[Bundle]:
         ArchiveRefused: it is no sound zip; code ``bundle-is-package``: it is what belongs into a bundle.
         OSError: it cannot be read.
     """
-    with open_archive(path) as archive:
-        yield Bundle(archive)
+    with naming(path):
+        archive = open_archive(path)
+    with archive:
+        with naming(path):
+            bundle = Bundle(archive)
+        yield bundle
 
 
 def copy_target(source: Source, listed: Target | NotesFile, file: BinaryIO) -> None:

@@ -89,6 +89,8 @@ def _duration(seconds: float) -> str:
 
 
 def _size(number: int) -> str:
+    if number < 1024:
+        return f"{number} bytes"
     return f"{number / _MIB:.1f} MiB" if number >= _MIB else f"{number / 1024:.1f} KiB"
 
 

@@ -247,7 +247,19 @@ def test_a_truncated_bundle_is_refused(vendor: Vendor, cache: Path, share: float
 def test_a_bundle_of_a_stranger_is_refused(vendor: Vendor, tmp_path: Path, cache: Path) -> None:
     stranger = Vendor(tmp_path, name="stranger")
     stranger.release("1.0.0")
-    assert refusal(vendor, stranger.bundle("1.0.0"), cache).code == "metadata-signature"
+    refused = refusal(vendor, stranger.bundle("1.0.0"), cache)
+    assert (refused.code, "a bundle of another vendor" in refused.message) == ("metadata-signature", True)
+
+
+def test_an_altered_bundle_is_not_taken_for_another_vendors(vendor: Vendor, cache: Path) -> None:
+    def forge(entries: dict[str, bytes]) -> None:
+        timestamp = json.loads(entries["metadata/timestamp.json"])
+        timestamp["signatures"][0]["sig"] = "00" * 64
+        entries["metadata/timestamp.json"] = json.dumps(timestamp).encode()
+
+    vendor.release("1.0.0")
+    refused = refusal(vendor, altered(vendor.bundle("1.0.0"), forge), cache)
+    assert (refused.code, "another vendor" in refused.message) == ("metadata-signature", False)
 
 
 def test_an_unsigned_bundle_is_refused(vendor: Vendor, cache: Path) -> None:

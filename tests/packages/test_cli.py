@@ -397,3 +397,40 @@ def test_a_reader_that_goes_away_is_no_traceback(shell: Shell, output: str) -> N
     )
     done = subprocess.run(["sh", "-c", command], capture_output=True, text=True, check=True)
     assert done.stderr == ""
+
+
+# --- what is found in place of what was expected is named
+
+
+def test_a_text_given_as_a_bundle_is_named(ready: Shell) -> None:
+    released(ready)
+    for command in (["inspect", "passphrase"], ["verify", "passphrase", "--root", "root.json"]):
+        assert ready.run(*command) == 65
+        assert "passphrase: the file of " in ready.err
+    assert ready.run("release", "passphrase") == 65
+    assert "passphrase: the file of " in ready.err
+
+
+def test_a_package_given_to_verify_is_told_apart(ready: Shell) -> None:
+    released(ready)
+    assert ready.run("verify", PACKAGE, "--root", "root.json") == 65
+    assert "this is a package, not a bundle" in ready.err
+
+
+def test_a_misspelt_product_is_told_with_those_there_are(ready: Shell) -> None:
+    released(ready)
+    assert ready.run("bundle", "sample-enginx", "1.0.0") == 1
+    assert f"sample-enginx is no product of this repository, which has {PRODUCT}" in ready.err
+
+
+def test_outside_a_repository_it_is_told_how_to_name_one(ready: Shell) -> None:
+    assert ready.run("bundle", PRODUCT, "1.0.0", "--repository", "nowhere") == 65
+    assert "--repository" in ready.err
+
+
+def test_an_address_that_is_none_is_wrong_usage(ready: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
+    released(ready)
+    monkeypatch.setenv("ENGINESHED_TOKEN", "engineshed-api-x")
+    with pytest.raises(SystemExit) as caught:
+        ready.run("publish", BUNDLE, "--to", "127.0.0.1:8080")
+    assert caught.value.code == 2

@@ -22,7 +22,7 @@ def test_elsewhere_there_is_a_line_each_tenth() -> None:
     show = choose(stream, as_json=False, wanted=True)
     for received in range(0, 101):
         show(received, 100)
-    assert stream.getvalue().splitlines() == [f"{tenth} % of 0.1 KiB" for tenth in range(0, 101, 10)]
+    assert stream.getvalue().splitlines() == [f"{tenth} % of 100 bytes" for tenth in range(0, 101, 10)]
 
 
 def test_for_a_program_there_are_events() -> None:

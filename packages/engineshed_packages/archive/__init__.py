@@ -20,6 +20,7 @@ from __future__ import annotations
 import io
 import zlib
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO
@@ -29,7 +30,7 @@ from engineshed_packages.archive.end import DEFAULT_LIMITS, PREFLIGHT_BYTES, End
 from engineshed_packages.archive.names import MAX_NAME_CHARS, check_name, check_names
 from engineshed_packages.archive.writing import Item, write_archive
 from engineshed_packages.digests import CHUNK_BYTES
-from engineshed_packages.errors import ArchiveRefused
+from engineshed_packages.errors import ArchiveRefused, ManifestRefused
 from engineshed_packages.files import drop_pages
 
 __all__ = [
@@ -43,6 +44,7 @@ __all__ = [
     "Limits",
     "check_name",
     "check_names",
+    "naming",
     "open_archive",
     "preflight",
     "write_archive",
@@ -62,6 +64,15 @@ def open_archive(path: Path, limits: Limits = DEFAULT_LIMITS) -> Archive:
     except BaseException:
         file.close()
         raise
+
+
+@contextmanager
+def naming(path: Path) -> Iterator[None]:
+    """Let a refusal of what is in a file that a person gave begin with the file's name."""
+    try:
+        yield
+    except (ArchiveRefused, ManifestRefused) as err:
+        raise type(err)(err.code, f"{path}: {err.message}") from err
 
 
 class Archive:

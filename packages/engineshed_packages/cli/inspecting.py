@@ -7,8 +7,8 @@ from datetime import datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from engineshed_packages.archive import Archive, open_archive
-from engineshed_packages.bundle import Bundle, copy_target
+from engineshed_packages.archive import Archive, naming, open_archive
+from engineshed_packages.bundle import MAX_ROOT_BYTES, Bundle, copy_target, open_bundle
 from engineshed_packages.cli.answers import (
     Answer,
     age_notices,
@@ -28,13 +28,11 @@ from engineshed_packages.sources import FolderSource, Source
 from engineshed_packages.target import Target
 from engineshed_packages.times import format_time
 
-MAX_ROOT_BYTES = 512_000
-
 
 def inspect(path: Path) -> Answer:
     """What a package or bundle says of itself. Nothing is verified."""
     digests = digest_file(path)
-    with open_archive(path) as archive:
+    with naming(path), open_archive(path) as archive:
         rows, data = _inspect_package(archive) if archive.find(MANIFEST_NAME) else _inspect_bundle(archive)
     return Answer(
         rows=[
@@ -71,8 +69,7 @@ def verify(path: Path, *, root_file: Path, now: datetime) -> Answer:
             packages, empty = view.targets, False
             _check_files(source, packages, tuple(view.notes.values()), Path(folder) / "target.part")
         else:
-            with open_archive(path) as archive:
-                opened = Bundle(archive)
+            with open_bundle(path) as opened:
                 verified = opened.verify(cache=Path(folder) / "cache", trusted_root=root, now=now)
                 view, packages = verified.view, verified.packages
                 empty = not opened.has_packages

@@ -11,6 +11,7 @@ from pathlib import Path
 from engineshed_packages.cli.answers import Answer
 from engineshed_packages.cli.options import Commands, Run, add_command
 from engineshed_packages.enrolment import check_portal_url
+from engineshed_packages.errors import ProtocolRefused
 from engineshed_packages.progress import choose
 from engineshed_packages.transport import HttpClient
 from engineshed_packages.uploads.memory import Memory
@@ -54,6 +55,10 @@ def run_publish(arguments: argparse.Namespace, _: datetime) -> Answer:
     parser: argparse.ArgumentParser = arguments.parser
     if token is None:
         parser.error(MISSING)
+    try:
+        portal = check_portal_url(arguments.to)
+    except ProtocolRefused as err:
+        parser.error(f"argument --to: {err.message}")
     bundle = Path(arguments.bundle)
     quiet: bool = arguments.quiet
 
@@ -65,7 +70,7 @@ def run_publish(arguments: argparse.Namespace, _: datetime) -> Answer:
     show = choose(sys.stderr, as_json=arguments.json, wanted=not (quiet or arguments.no_progress))
     with HttpClient(ca_file=arguments.ca_file, user_agent="engineshed-packages") as client:
         published = send_file(
-            UploadPortal(client, check_portal_url(arguments.to), token),
+            UploadPortal(client, portal, token),
             bundle,
             memory=Memory.of_user(os.environ),
             patience=Patience(arguments.retry_for, tell=tell),

@@ -59,8 +59,11 @@ class Published:
         while (child := self._first_child(parent, path)) is not None:
             parent = child
         if parent == Targets.type:
+            known = ", ".join(sorted(name for name, above in self.parents.items() if above == parent))
             raise Refused(
-                "product-unknown", f"no role of this repository may sign {path}: its product was not set up"
+                "product-unknown",
+                f"{path.partition('/')[0]} is no product of this repository, which has {known or 'none'}: "
+                "check the name, or make it one with engineshed-packages keys add-product",
             )
         return parent
 
@@ -128,6 +131,12 @@ def load_published(metadata: Path) -> Published:
 
 
 def _load_roots(metadata: Path) -> tuple[SignedFile[Root], ...]:
+    if not metadata.exists():
+        raise MetadataRefused(
+            "metadata-missing",
+            f"{metadata} does not exist: name the repository's folder with --repository, or make one with "
+            "engineshed-packages keys init",
+        )
     first: SignedFile[Root] = _load(metadata, file_name(Root.type, 1), Root, None)
     roots = [first]
     while (metadata / file_name(Root.type, len(roots) + 1)).exists():

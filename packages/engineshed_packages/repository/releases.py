@@ -20,7 +20,7 @@ from pathlib import Path
 
 from tuf.api.metadata import TargetFile, Targets
 
-from engineshed_packages.archive import open_archive
+from engineshed_packages.archive import naming, open_archive
 from engineshed_packages.digests import digest_file
 from engineshed_packages.errors import ReleaseRefused
 from engineshed_packages.files import read_limited
@@ -168,7 +168,7 @@ def packages_in(role: Targets) -> list[Target]:
 
 def _target_of(path: Path, terms: ReleaseTerms, now: datetime) -> Target:
     digests = digest_file(path)
-    with open_archive(path) as archive:
+    with naming(path), open_archive(path) as archive:
         manifest = read_manifest(archive)
         check_contents(archive, manifest)
     target = Target(

@@ -285,7 +285,7 @@ def test_a_process_that_has_a_shipped_file_mapped_is_the_engine(engine: LittleEn
     with subprocess.Popen([sys.executable, "-c", code, str(part)], stdout=subprocess.PIPE) as holder:
         assert holder.stdout is not None
         holder.stdout.readline()
-        engine.supervisor().stop(0.5)
+        engine.supervisor().stop(20)
         assert holder.wait(20) == -signal.SIGTERM
 
 
