@@ -7,12 +7,11 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from engineshed_server.web.views.uploads import PIECE_BYTES
-from tests.browser.gate import Gate
-from tests.browser.site import PASSWORD, open_window
+from tests.browser.site import PASSWORD, Watch, open_window
+from tests.browser.uploading import Gate, choose
 from tests.e2e.sample_parties import EngineHost
 from tests.e2e.site import Site
 
-CHOOSER = "Drop the vendor's bundle here, or choose it:"
 TURNING_MS = 90_000  # a download, a swap and probes, on a machine that has more to do
 
 
@@ -35,13 +34,22 @@ def become_owner(page: Page, link: str) -> None:
     expect(page.get_by_role("heading", name="Home")).to_be_visible()
 
 
+def look_at(page: Page, watch: Watch, path: str) -> Page:
+    """Another page of the same browser, that would lose a mark when it were loaded anew."""
+    other = page.context.new_page()
+    watch.follow(other)
+    other.goto(path)
+    other.evaluate("window.asItWas = true")
+    return other
+
+
 def upload(page: Page, parties: Site, host: EngineHost) -> None:
     """Uploads 1.1.0: paused after a piece, the page loaded anew, the same file chosen again."""
     ballast = {"lib/ballast.bin": os.urandom(2 * PIECE_BYTES)}  # three pieces, so that one can be missing
     bundle = parties.vendor.bundle(host.product, "1.1.0", files=ballast)
     gate = Gate(page, open_for=1)
     page.get_by_role("link", name="Update packages").click()
-    page.get_by_label(CHOOSER).set_input_files(bundle)
+    choose(page, bundle)
     expect(page.locator("[data-figures]")).to_contain_text("8.4 MB of")
     expect(page.locator("[data-figures]")).to_contain_text("/s")
     page.get_by_role("button", name="Pause").click()
@@ -50,7 +58,7 @@ def upload(page: Page, parties: Site, host: EngineHost) -> None:
     expect(page.get_by_role("row").filter(has_text=bundle.name)).to_contain_text("8.4 MB have arrived")
     gate.open_for = 3
     gate.offsets.clear()
-    page.get_by_label(CHOOSER).set_input_files(bundle)
+    choose(page, bundle)
     expect(page.get_by_text("Verified and published.")).to_be_visible(timeout=TURNING_MS)
     assert gate.offsets == [PIECE_BYTES, 2 * PIECE_BYTES]  # what had arrived was not sent again
     page.get_by_role("link", name="Back to Update packages").click()
@@ -62,13 +70,18 @@ def test_an_owner_uploads_a_release_and_watches_the_engine_turn(parties: Site, b
     host.start_updater()
     with open_window(browser, parties.portal.url) as (page, watch):
         become_owner(page, parties.portal.run("user", "owner-link").strip())
-        watching = page.context.new_page()
-        watch.follow(watching)
-        watching.goto(f"/engines/{host.engine_id}")
-        installed = watching.locator("dt:text-is('Installed version') + dd")
+        home, engine = (look_at(page, watch, path) for path in ("/", f"/engines/{host.engine_id}"))
+        fleet = home.get_by_role("main").locator(".fleet").filter(has_text=host.product)
+        installed = engine.locator("dt:text-is('Installed version') + dd")
+        expect(fleet.get_by_role("link")).to_have_text(["1.0.0"])
         expect(installed).to_have_text("1.0.0")
-        watching.evaluate("window.neverReloaded = true")
         upload(page, parties, host)
-        expect(installed).to_have_text("1.1.0", timeout=TURNING_MS)
-        assert watching.evaluate("window.neverReloaded")
+        expect(fleet.get_by_role("link")).to_have_text(["1.1.0"], timeout=TURNING_MS)
+        expect(home.get_by_text("Every engine is green")).to_be_visible()
+        expect(home.get_by_role("region", name="Latest attempts")).to_contain_text("1.1.0")
+        expect(installed).to_have_text("1.1.0")
+        assert [one.evaluate("window.asItWas") for one in (home, engine)] == [
+            True,
+            True,
+        ]  # nobody reloaded them
     assert host.version == "1.1.0"

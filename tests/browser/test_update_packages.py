@@ -7,13 +7,12 @@ from playwright.sync_api import Browser, Page, Route, expect
 
 from engineshed_server.web.views.uploads import PIECE_BYTES
 from tests.browser.accessibility import check_accessibility, check_width
-from tests.browser.gate import Gate
 from tests.browser.site import NARROW, OWNER, PASSWORD, Scheme, Site, Watch
+from tests.browser.uploading import CHOOSER, Gate, choose
 from tests.vendor import PRODUCT, Vendor
 
 PAGE = "/update-packages"
 TRIES = 7  # of upload.js, until it gives up
-CHOOSER = "Drop the vendor's bundle here, or choose it:"
 
 
 @pytest.fixture(scope="module")
@@ -83,7 +82,7 @@ def test_refused_bundles_show_why(page: Page, bundle: Path, tmp_path: Path) -> N
     }
     for path, (reason, code) in refused.items():
         page.goto(PAGE)
-        page.get_by_label(CHOOSER).set_input_files(path)
+        choose(page, path)
         expect(page.get_by_role("alert")).to_contain_text("Refused: ")
         expect(page.get_by_role("alert")).to_contain_text(reason)
         expect(page.get_by_role("code").filter(has_text=code)).to_be_visible()
@@ -97,7 +96,7 @@ def test_what_the_portal_does_not_take_is_told_at_once(page: Page, watch: Watch,
     empty = tmp_path / "empty.zip"
     empty.touch()
     page.goto(PAGE)
-    page.get_by_label(CHOOSER).set_input_files(empty)
+    choose(page, empty)
     expect(page.get_by_role("status").filter(has_text="(upload-empty)")).to_be_visible()
     page.get_by_role("button", name="Cancel").click()
     expect(page.get_by_label(CHOOSER)).to_be_focused()
@@ -126,10 +125,11 @@ def test_an_upload_is_paused_resumed_and_cancelled(page: Page, site: Site, tmp_p
     path.write_bytes(bytes(2 * PIECE_BYTES + 1))
     page.goto(PAGE)
     gate = Gate(page, open_for=1)
-    page.get_by_label(CHOOSER).set_input_files(path)
+    choose(page, path)
     expect(page.locator("[data-figures]")).to_contain_text("8.4 MB of 16.8 MB · 49 %")
     page.get_by_role("button", name="Pause").click()
     expect(page.get_by_role("status").filter(has_text="Paused.")).to_be_visible()
+    expect(page.locator("[data-figures]")).to_have_text("8.4 MB of 16.8 MB · 49 %")  # and no rate
     check_accessibility(page)
     gate.open_for = 1
     page.get_by_role("button", name="Resume").click()
@@ -155,7 +155,7 @@ def test_a_cut_line_is_told_and_the_upload_goes_on_by_itself(page: Page, watch: 
 
     page.goto(PAGE)
     page.route("**/web/uploads/*", cut_once)
-    page.get_by_label(CHOOSER).set_input_files(bundle)
+    choose(page, bundle)
     expect(page.get_by_role("heading", name="What was verified")).to_be_visible()
     assert len(cut) == 1
 
@@ -165,7 +165,7 @@ def test_a_line_that_stays_cut_is_told_and_resumed_by_hand(page: Page, watch: Wa
     page.clock.install()
     page.goto(PAGE)
     page.route("**/web/uploads/*", lambda route: route.abort("connectionreset"))
-    page.get_by_label(CHOOSER).set_input_files(bundle)
+    choose(page, bundle)
     expect(page.get_by_role("status").filter(has_text="cannot be reached. Trying again.")).to_be_visible()
     for _ in range(TRIES):
         page.clock.run_for(30_000)

@@ -48,12 +48,18 @@ function showProgress(sent, total) {
   const now = performance.now();
   samples = samples.filter(([at, bytes]) => now - at < RATE_OVER_MS && bytes <= sent);
   samples.push([now, sent]);
-  const [since, from] = samples[0];
-  const rate = now > since ? ((sent - from) * 1000) / (now - since) : 0;
   bar.max = total;
   bar.value = sent;
-  const words = [`${size(sent)} of ${size(total)}`, `${Math.floor((sent * 100) / total)} %`];
-  if (rate > 0) words.push(`${size(Math.round(rate))}/s`, `${span((total - sent) / rate)} left`);
+  showFigures();
+}
+
+function showFigures() {
+  const words = [`${size(bar.value)} of ${size(bar.max)}`, `${Math.floor((bar.value * 100) / bar.max)} %`];
+  const [[since, from], [until, to]] = samples.length ? [samples[0], samples.at(-1)] : [[0, 0], [0, 0]];
+  if (to > from) {
+    const rate = ((to - from) * 1000) / (until - since);
+    words.push(`${size(Math.round(rate))}/s`, `${span((bar.max - bar.value) / rate)} left`);
+  }
   part("figures").textContent = words.join(" · ");
 }
 
@@ -81,10 +87,11 @@ function setPaused(paused) {
   const button = part("pause");
   button.textContent = paused ? "Resume" : "Pause";
   button.dataset.paused = paused ? "yes" : "";
+  samples = []; // what stands still has no rate
+  showFigures();
 }
 
 function go() {
-  samples = [];
   setPaused(false);
   upload.start();
 }
@@ -112,7 +119,8 @@ async function begin(file) {
     say("info", "Part of this file is here already: the upload goes on where it was.");
   }
   part("name").textContent = file.name;
-  showProgress(0, file.size);
+  bar.max = file.size || 1;
+  bar.value = 0;
   show({ sending: true });
   part("pause").focus();
   go();

@@ -1,8 +1,19 @@
-"""Between a page and the portal: what of an upload gets through, piece by piece."""
+"""Uploading on the page Update packages: a file is chosen, and its pieces get through one by one, or not."""
 
 from __future__ import annotations
 
-from playwright.sync_api import Page, Request, Route
+from pathlib import Path
+
+from playwright.sync_api import Page, Request, Route, expect
+
+CHOOSER = "Drop the vendor's bundle here, or choose it:"
+
+
+def choose(page: Page, file: Path) -> None:
+    """Chooses *file*, as somebody would: once the page is ready to take one."""
+    chooser = page.get_by_label(CHOOSER)
+    expect(chooser).to_be_visible()
+    chooser.set_input_files(file)
 
 
 class Gate:
