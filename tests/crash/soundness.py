@@ -38,5 +38,6 @@ def faults(portal: Portal, *, root: bytes, cache: Path, now: datetime) -> list[s
 
 def _has_bytes(portal: Portal, listed: Target | NotesFile) -> bool:
     path = portal.blobs.find(listed.sha256, length_bytes=listed.length_bytes)
-    found = releases.find_target(portal, listed.download_name)
-    return path is not None and found is not None and sha256_file(path) == listed.sha256
+    if path is None or releases.find_target(portal, listed.download_name) is None:
+        return False
+    return sha256_file(path) == listed.sha256

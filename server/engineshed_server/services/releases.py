@@ -164,13 +164,9 @@ def read_notes(portal: Portal, notes: NotesFile) -> Notes:
             ``file-too-large``.
         NotFound: code ``bytes-missing``.
     """
-    path = portal.blobs.find(notes.sha256, length_bytes=notes.length_bytes)
-    if path is None:
-        raise NotFound(
-            "bytes-missing", f"the bytes of {notes.path} are gone from the store: upload its bundle again"
-        )
+    stored = _stored(portal, notes)
     with format_boundary():
-        return Notes.from_bytes(read_limited(path, MAX_NOTES_BYTES))
+        return Notes.from_bytes(read_limited(stored.path, MAX_NOTES_BYTES))
 
 
 def find_target(portal: Portal, download_name: str) -> StoredTarget | None:
@@ -178,19 +174,28 @@ def find_target(portal: Portal, download_name: str) -> StoredTarget | None:
 
     An order may come from a process that knows a release half a second earlier than this one: what is not
     in memory is looked up in the database before it is denied.
+
+    Raises:
+        NotFound: code ``bytes-missing``.
     """
     listed = portal.snapshot.current().files.get(download_name)
     if listed is None:
         listed = _look_up(portal, download_name)
-    if listed is None:
-        return None
-    path = portal.blobs.find(listed.sha256, length_bytes=listed.length_bytes)
-    return None if path is None else StoredTarget(listed=listed, path=path)
+    return None if listed is None else _stored(portal, listed)
 
 
 def find_metadata(portal: Portal, name: str) -> Path | None:
     """The published file of that name, as ``timestamp.json`` or ``3.root.json``; no SQL."""
     return portal.metadata.find(name)
+
+
+def _stored(portal: Portal, listed: Target | NotesFile) -> StoredTarget:
+    path = portal.blobs.find(listed.sha256, length_bytes=listed.length_bytes)
+    if path is None:
+        raise NotFound(
+            "bytes-missing", f"the bytes of {listed.path} are gone from the store: upload its bundle again"
+        )
+    return StoredTarget(listed=listed, path=path)
 
 
 def _look_up(portal: Portal, download_name: str) -> Target | NotesFile | None:

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import shutil
 
 import pytest
 
@@ -82,6 +83,14 @@ def test_a_package_may_be_kept_but_not_by_shared_caches(here: PortalUnderTest) -
     here.publish("1.0.0")
     answer = here.get(f"{TARGETS}/{_target(here)}", token=here.token())
     assert answer.headers["Cache-Control"] == "private, max-age=31536000, immutable"
+
+
+def test_a_package_whose_bytes_were_lost_is_told_apart_from_an_unknown_one(here: PortalUnderTest) -> None:
+    here.publish("1.0.0")
+    path, token = f"{TARGETS}/{_target(here)}", here.token(Scope.VIEWER)
+    shutil.rmtree(here.portal.folders.blobs)
+    answer = here.get(path, token=token)
+    assert (answer.status_code, json.loads(answer.data)["code"]) == (404, "bytes-missing")
 
 
 def _notes(here: PortalUnderTest) -> dict[str, str]:

@@ -13,7 +13,7 @@ from engineshed_packages.sources import FolderSource
 from engineshed_packages.target import Target
 from engineshed_packages.versions import Version
 from engineshed_server.db.trust import list_speakers
-from engineshed_server.errors import Conflict, ServerError, TryLater
+from engineshed_server.errors import Conflict, NotFound, ServerError, TryLater
 from engineshed_server.services import ingest, releases
 from engineshed_server.services.ingest import Ingested, IngestedRelease, VerifiedPackage
 from tests.server.portals import House
@@ -239,7 +239,9 @@ def test_a_blob_that_was_lost_comes_back_with_its_bundle(house: House) -> None:
     package = releases.find_target(house.portal, target.download_name)
     assert package is not None
     package.path.unlink()
-    assert releases.find_target(house.portal, target.download_name) is None
+    with pytest.raises(NotFound) as caught:
+        releases.find_target(house.portal, target.download_name)
+    assert (caught.value.code, "upload its bundle again" in caught.value.message) == ("bytes-missing", True)
     house.ingest("1.0.0")
     assert releases.find_target(house.portal, target.download_name) is not None
 
