@@ -104,7 +104,7 @@ SHOTS = (
     Shot(name="update_packages-release", path=f"/update-packages/releases/{PRODUCT}/3.4.0"),
     Shot(name="update_packages-narrow", path="/update-packages", size=NARROW),
     Shot(name="groups", path="/groups"),
-    Shot(name="enrolment", path="/enrolment", whole=True),
+    Shot(name="enrolment", path="/enrolment"),
     Shot(name="enrolment-made", path="/enrolment", prepare=make_enrol_token),
     Shot(name="api_tokens", path="/tokens"),
     Shot(name="engines", path="/engines"),
