@@ -1,4 +1,4 @@
-"""``heard.json``: what the portal said last, for the one who looks at this host while no poll is under way.
+"""``heard.json``: what the portal said last, or why no word of it comes, for the one who looks at this host.
 
 Written only when the portal says something else than before: ``since`` tells how long it has been saying so.
 For people alone: nothing is decided by it, and a file that is damaged or gone is written again by the next
@@ -27,12 +27,16 @@ _MAX_TEXT_CHARS = 1000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Heard:
-    """What the portal said: the code and text of its answer or refusal, and since when it says so."""
+    """What the portal said: the code and text of its answer or refusal, and since when it says so.
+
+    Of one that is *away*, code and text are why no word of it comes.
+    """
 
     code: str
     text: str
     since: datetime
     refused: bool = False
+    away: bool = False
 
     @property
     def is_news(self) -> bool:
@@ -57,6 +61,7 @@ class HeardFile:
                 text=fields.text_or_none("text", max_chars=_MAX_TEXT_CHARS) or "",
                 since=fields.time("since"),
                 refused=fields.flag("refused"),
+                away=fields.flag("away"),
             )
         except PackagesError:
             return None
@@ -64,17 +69,22 @@ class HeardFile:
     def note(self, heard: Heard) -> bool:
         """Write down what the portal says; false when it says what it said before.
 
+        That somebody has to act outlives a portal that is away.
         Trouble with the disk is logged only: no poll fails for it.
         """
         before = self.load()
-        # The text of a refusal names the request, which is another each time.
-        if before is not None and before.code == heard.code and (heard.refused or before.text == heard.text):
+        # The texts of a refusal and of trouble name the request, which is another each time.
+        by_code = heard.refused or heard.away
+        if before is not None and before.code == heard.code and (by_code or before.text == heard.text):
+            return False
+        if before is not None and before.is_news and heard.away:
             return False
         values: dict[str, Json] = {
             "code": heard.code,
             "text": heard.text[:_MAX_TEXT_CHARS],
             "since": format_time(heard.since),
             "refused": heard.refused,
+            "away": heard.away,
         }
         try:
             self._fs.write_file(self._path, write_compact(values), mode=0o600)

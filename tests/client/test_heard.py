@@ -14,6 +14,8 @@ SINCE = datetime(2026, 11, 22, 8, tzinfo=UTC)
 WAITING = Heard(code="waiting-for-approval", text="wait", since=SINCE)
 REVOKED = Heard(code="engine-revoked", text="request 1", since=SINCE, refused=True)
 
+AWAY = Heard(code="unreachable", text="/api/v1/poll", since=SINCE, away=True)
+
 
 @pytest.fixture
 def file(tmp_path: Path) -> HeardFile:
@@ -21,16 +23,16 @@ def file(tmp_path: Path) -> HeardFile:
     return HeardFile(Paths(tmp_path), FsOps())
 
 
-@pytest.mark.parametrize("heard", [WAITING, REVOKED, replace(WAITING, text="")])
+@pytest.mark.parametrize("heard", [WAITING, REVOKED, AWAY, replace(WAITING, text="")])
 def test_what_is_noted_is_read_back(file: HeardFile, heard: Heard) -> None:
     assert file.load() is None
     assert file.note(heard)
     assert file.load() == heard
 
 
-@pytest.mark.parametrize("heard", [WAITING, replace(REVOKED, text="request 2")])
+@pytest.mark.parametrize("heard", [WAITING, replace(REVOKED, text="request 2"), AWAY])
 def test_the_same_said_again_keeps_the_time_it_was_said_first(file: HeardFile, heard: Heard) -> None:
-    file.note(replace(heard, text="request 1" if heard.refused else heard.text))
+    file.note(replace(heard, text="request 1" if heard.refused or heard.away else heard.text))
     assert not file.note(replace(heard, since=SINCE + timedelta(hours=1)))
     known = file.load()
     assert known is not None
@@ -43,6 +45,13 @@ def test_something_else_takes_its_place_and_can_be_forgotten(file: HeardFile) ->
     assert file.load() == REVOKED
     file.forget()
     assert file.load() is None
+
+
+@pytest.mark.parametrize("heard", [WAITING, REVOKED])
+def test_that_somebody_has_to_act_outlives_a_portal_that_is_away(file: HeardFile, heard: Heard) -> None:
+    file.note(heard)
+    assert not file.note(AWAY)
+    assert file.load() == heard
 
 
 def test_a_damaged_file_is_written_again(file: HeardFile, tmp_path: Path) -> None:

@@ -197,6 +197,9 @@ class Cycle:
         except EnrolmentRefused as err:
             self._hear(Heard(code=err.code, text=err.message, since=self._context.now(), refused=True))
             raise
+        except PortalUnavailable as err:
+            self._hear(Heard(code=err.code, text=err.message, since=self._context.now(), away=True))
+            raise
         self._hear(Heard(code=answer.code, text=answer.text, since=self._context.now()))
         if confirm_portals(self._context, self._parts.portal.answered_by):
             self._follow_identity()

@@ -135,11 +135,13 @@ class Status:
 
 
 def _said(heard: Heard) -> str:
-    return f"{heard.code} since {format_time(heard.since)}: {heard.text}"
+    what = "nothing" if heard.away else heard.code
+    return f"{what} since {format_time(heard.since)}: {heard.text}"
 
 
 def _heard_values(heard: Heard) -> dict[str, Json]:
-    return {"code": heard.code, "message": heard.text, "since": format_time(heard.since)}
+    since = format_time(heard.since)
+    return {"code": heard.code, "message": heard.text, "since": since, "away": heard.away}
 
 
 def _told(attempt: Attempt) -> str:

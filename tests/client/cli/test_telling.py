@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from datetime import UTC, datetime, timedelta
@@ -17,6 +18,7 @@ from engineshed_client.cli.following import Follower
 from engineshed_packages.protocol import Outcome
 from tests.client.joined_base import JoinedBase
 from tests.conftest import require
+from tests.faulty_http import answers
 
 
 def test_status_tells_version_health_and_last_attempt(
@@ -52,6 +54,16 @@ def test_the_log_of_a_command_is_in_utc(joined: JoinedBase) -> None:
     said = subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stderr
     at = datetime.strptime(said.split()[0], "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=UTC)
     assert abs(datetime.now(UTC) - at) < timedelta(hours=1)
+
+
+def test_status_says_since_when_no_word_of_the_portal_comes(
+    joined: JoinedBase, capsys: pytest.CaptureFixture[str]
+) -> None:
+    joined.command("update")
+    joined.portal.server.at("/api/v1/poll", answers.status(500))
+    assert joined.command("update") == 69
+    joined.command("status")
+    assert re.search(r"it says:   nothing since 20.*/api/v1/poll", capsys.readouterr().out)
 
 
 def test_status_before_the_first_engine(joined: JoinedBase, capsys: pytest.CaptureFixture[str]) -> None:
