@@ -20,6 +20,7 @@ from urllib.parse import urlsplit
 
 LONGEST_S = 60.0
 DRIP_S = 1.0
+OPEN_S = 10.0
 READ_BYTES = 16 * 1024
 BODY_BYTES = 4000
 AT_ONCE = 50  # connections being opened at the same time
@@ -54,8 +55,8 @@ class SlowPeers:
         first = True
         while True:
             try:
-                async with self._opening:
-                    reader, writer = await asyncio.wait_for(self._open(), 10)
+                async with self._opening, asyncio.timeout(OPEN_S):
+                    reader, writer = await self._open()
                 if first:
                     self.begun, first = self.begun + 1, False
                 try:
@@ -97,8 +98,10 @@ class SlowPeers:
         while True:
             writer.write(b" ")
             try:
-                if await asyncio.wait_for(reader.read(READ_BYTES), DRIP_S) == b"":
-                    return
+                # Not wait_for: when bytes come as the peer is cancelled, it would lose the cancellation.
+                async with asyncio.timeout(DRIP_S):
+                    if await reader.read(READ_BYTES) == b"":
+                        return
             except TimeoutError:
                 continue
 
