@@ -83,6 +83,26 @@ def test_an_engine_with_a_unit_of_its_own_waits_for_the_recovery(service: Servic
     }
 
 
+def test_the_unit_by_which_the_updater_runs_the_engine_waits_for_the_recovery_by_itself(
+    service: Service, units: Path, base: Path
+) -> None:
+    settings = base / "update" / "updater.toml"
+    settings.write_text(
+        settings.read_text() + '[engine]\nsupervisor = "systemd"\nservice = "cockpit.service"\n'
+    )
+    assert service("install", "--engine-unit", "search@1.service") == 0
+    assert "\nBefore=search@1.service cockpit.service\n" in (units / "engineshed-recover.service").read_text()
+
+
+def test_only_an_updater_of_root_may_give_files_to_others(service: Service, units: Path) -> None:
+    told = []
+    for user in ("engine", "root"):
+        assert service("install", "--user", user) == 0
+        text = (units / "engineshed-updater.service").read_text()
+        told.append(re.findall(r"^CapabilityBoundingSet=(.*)$", text, re.MULTILINE))
+    assert told == [[""], ["CAP_CHOWN CAP_DAC_OVERRIDE CAP_FOWNER CAP_KILL CAP_SYS_PTRACE"]]
+
+
 def test_an_engines_unit_that_is_not_named_any_more_is_set_free(service: Service, units: Path) -> None:
     service("install", "--engine-unit", "cockpit.service")
     service("install")
