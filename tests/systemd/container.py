@@ -28,7 +28,7 @@ from typing import Self
 import psutil
 
 from tests.server.serve.processes import wait_until
-from tests.systemd.layers import Layers, overlay
+from tests.systemd.layers import UMASK, Layers, overlay
 
 BOOT_S = 60
 COMMAND_S = 120
@@ -50,6 +50,7 @@ class Container:
 
     def __enter__(self) -> Self:
         (self._folder / "upper").mkdir()
+        (self._folder / "upper").chmod(0o777 & ~UMASK)  # becomes the container's root folder
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -100,6 +101,7 @@ class Container:
             text=True,
             timeout=COMMAND_S,
             env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LANG": "C.UTF-8"},
+            umask=UMASK,
         )
 
     def run(self, *words: str, stdin: str = "", cwd: str = "/") -> str:

@@ -30,6 +30,8 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 LOCKS = ROOT / "deploy" / "requirements"
 PACKAGES = ("systemd", "systemd-sysv", "dbus", "procps", "python3", "python3-venv", "ca-certificates")
 BUILD_S = 540
+# What is inside is for all users inside, whoever builds it.
+UMASK = 0o022
 # Older and newer ones than Debian's: each wheel names the oldest it runs on.
 OLDEST_GLIBC = 5
 VENV = "/opt/engineshed"
@@ -74,6 +76,7 @@ class Kept:
             unfinished = place.with_suffix(".unfinished")
             shutil.rmtree(unfinished, ignore_errors=True)
             unfinished.mkdir()
+            unfinished.chmod(0o777 & ~UMASK)
             build(unfinished)
             unfinished.rename(place)
         fcntl.flock(lock, fcntl.LOCK_SH)
@@ -112,7 +115,7 @@ class Layers:
             suite = host_suite()
             made_from = [inspect.getsource(bootstrap), suite, *PACKAGES]
             self.system = kept.layer("system", made_from, lambda folder: bootstrap(folder, suite, PACKAGES))
-            sources = [inspect.getsource(function) for function in (_install, _download)]
+            sources = [inspect.getsource(function) for function in (_install, _download, _run)]
             made_from = [self.system.name, *sources, (LOCKS / "server.txt").read_text("utf-8"), _setuptools()]
             self.libraries = kept.layer("libraries", made_from, lambda folder: _install(folder, self.system))
         except BaseException:
@@ -196,7 +199,14 @@ def _run(words: Sequence[str], *, cwd: Path | None = None) -> str:
     }
     env |= {name: value for name, value in os.environ.items() if name.startswith("PIP_")}
     run = subprocess.run(
-        words, capture_output=True, text=True, timeout=BUILD_S, cwd=cwd, env=env, stdin=subprocess.DEVNULL
+        words,
+        capture_output=True,
+        text=True,
+        timeout=BUILD_S,
+        cwd=cwd,
+        env=env,
+        stdin=subprocess.DEVNULL,
+        umask=UMASK,
     )
     if run.returncode != 0:
         raise BuildFailed(f"{words[0]}: exit status {run.returncode}\n{(run.stdout + run.stderr)[-2000:]}")
