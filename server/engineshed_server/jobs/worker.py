@@ -67,6 +67,10 @@ class _Jobs:
 
     def _begin(self, **_about: object) -> None:
         self._on_fork(self._main_pid)
+        try:  # not at the first job, whose time would run meanwhile
+            self._portal = open_portal(self._settings)
+        except ServerError as err:
+            logger.warning("portal not opened yet", extra={"code": err.code, "reason": err.message})
 
     def _end(self, **_about: object) -> None:
         if self._portal is not None:

@@ -154,6 +154,8 @@ def test_while_the_broker_is_away_nothing_is_lost(make_portal: MakePortal, tmp_p
 
 def test_a_job_that_takes_too_long_is_ended_and_says_so(workshop: Workshop) -> None:
     workshop.start()
+    warm = workshop.ask("note", line="warm")
+    wait_until(lambda: workshop.state(warm) == "done", "the worker works")
     job_id = workshop.ask("endless")
     wait_until(lambda: workshop.state(job_id) == "failed", "its time is over")
     assert show_job(workshop.house.portal, job_id).job.error_code == "job-too-long"
