@@ -77,6 +77,19 @@ def contents():
 '''
 
 
+# How its package describes it: an updater runs it by the launcher, and proves it by its self-test.
+PACKAGE = """\
+product = "engineshed-client"
+
+[start]
+command = ["{python}", "-I", "-S", "{engine}/engineshed-client.pyz", "run"]
+
+[probe]
+command = ["{python}", "-I", "-S", "{engine}/engineshed-client.pyz", "--version"]
+version_regex = "engineshed-client (\\\\S+)"
+"""
+
+
 class BuildFailed(Exception):
     """The file cannot be built, and why."""
 
@@ -92,11 +105,18 @@ def main(arguments: list[str]) -> int:
         metavar="FOLDER",
         help="an unpacked Python >= 3.11 that can be moved about, for hosts that have none",
     )
+    parser.add_argument(
+        "--package",
+        action="store_true",
+        help="put the folder package/ beside it, from which engineshed-packages builds a release of it",
+    )
     given = parser.parse_args(arguments)
     try:
         path = build(given.output, wheels=given.wheels)
         if given.runtime is not None:
             add_runtime(given.output, given.runtime)
+        if given.package:
+            add_package(given.output)
     except BuildFailed as err:
         print(f"build_client: {err}", file=sys.stderr)
         return 1
@@ -218,6 +238,15 @@ def add_runtime(output: Path, runtime: Path) -> None:
     starter.chmod(0o755)
     if program.endswith(".exe") == (os.name == "nt"):
         _try_runtime(host / "python" / program, host / NAME)
+
+
+def add_package(output: Path) -> None:
+    """Put what a release of the file is built from into ``package/``."""
+    package = output / "package"
+    shutil.rmtree(package, ignore_errors=True)
+    package.mkdir()
+    shutil.copy2(output / NAME, package / NAME)
+    (package / "package.toml").write_text(PACKAGE, "utf-8", newline="\n")
 
 
 def _try_runtime(program: Path, file: Path) -> None:

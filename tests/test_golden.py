@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from engineshed_client.journal import Journal, State
+from engineshed_client.own import Change, OwnState
 from engineshed_client.seen import Seen
 from engineshed_packages.archive import open_archive
 from engineshed_packages.enrolment import (
@@ -64,8 +65,26 @@ def test_the_order_of_every_version_is_verified(folder: Path) -> None:
 
 def test_the_updaters_files_of_every_version_are_read(folder: Path) -> None:
     assert Journal.from_bytes((folder / "journal.json").read_bytes()).state is State.SWAPPING
+    assert Change.from_bytes((folder / "own.json").read_bytes()).state is OwnState.SWITCHING
     seen = Seen.from_bytes((folder / "seen.json").read_bytes())
     assert (seen.seq, seen.metadata.timestamp_version) == (7, 9)
+
+
+def _newer(folder: Path, name: str, **more: object) -> bytes:
+    """A file as the next version of the updater may write it: with fields that this one does not know."""
+    return json.dumps({**json.loads((folder / name).read_bytes()), "later": {"a": 1}, **more}).encode()
+
+
+def test_what_the_next_version_adds_is_read_and_written_back(folder: Path) -> None:
+    journal = Journal.from_bytes(_newer(folder, "journal.json", state="LATER"))
+    assert journal.state is State.UNKNOWN  # decided by what lies on the disk
+    read = (
+        Journal.from_bytes(_newer(folder, "journal.json")).to_bytes(),
+        Change.from_bytes(_newer(folder, "own.json")).to_bytes(),
+        Seen.from_bytes(_newer(folder, "seen.json")).to_bytes(),
+    )
+    assert [json.loads(data)["later"] for data in read] == [{"a": 1}] * 3
+    assert EnrolAnswer.from_bytes(_newer(folder, "credentials.json")).engine == files.ENGINE
 
 
 def test_the_package_of_every_version_is_read(folder: Path) -> None:

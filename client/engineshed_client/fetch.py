@@ -43,7 +43,7 @@ from engineshed_packages import __version__
 from engineshed_packages.enrolment import EnrolAnswer, TokenAnswer, TokenRequest
 from engineshed_packages.errors import FileRefused, MetadataRefused, Missing, ProtocolRefused, SourceRefused
 from engineshed_packages.files import read_limited
-from engineshed_packages.metadata import View, open_view
+from engineshed_packages.metadata import View, open_view, verify_view
 from engineshed_packages.protocol import MAX_ANSWER_BYTES, Poll, PollAnswer, Report, ReportAnswer
 from engineshed_packages.sources import TARGETS_FOLDER, HttpSource
 from engineshed_packages.target import Target
@@ -183,8 +183,7 @@ class Portal:
         seen = self._seen.load()
 
         def fetch(url: str) -> View:
-            repository = f"{url}/repo/v1/{self._credentials.repository}"
-            source = HttpSource(self._client, repository, deadline_s=SMALL_DEADLINE_S)
+            source = HttpSource(self._client, self._repository(url), deadline_s=SMALL_DEADLINE_S)
             try:
                 return self._verified(source, root, seen)
             except MetadataRefused as err:
@@ -194,13 +193,34 @@ class Portal:
                 return self._verified(source, root, seen)
 
         view = self._each(fetch)
-        product = self._settings.product
-        after = seen.with_metadata(view.seen).with_floor(
-            product, view.floor(product), speakers=view.speakers.get(product)
-        )
+        after = seen.with_view(view, self._settings.product)
         if after != seen:
             self._seen.save(after)
         return view
+
+    def try_out(self) -> None:
+        """Prove that this updater is let in and verifies what the portal hands out; nothing is kept.
+
+        Raises:
+            As ``open_view`` and ``send_report``.
+        """
+        root, seen = read_trusted_root(self._settings), self._seen.load()
+
+        def ask(url: str) -> None:
+            self._authorised(url, lambda token: None)
+            verify_view(
+                HttpSource(self._client, self._repository(url), deadline_s=SMALL_DEADLINE_S),
+                cache=self._paths.metadata,
+                trusted_root=root,
+                now=self._now(),
+                seen=seen.metadata,
+                deadline_s=METADATA_DEADLINE_S,
+            )
+
+        self._each(ask)
+
+    def _repository(self, url: str) -> str:
+        return f"{url}/repo/v1/{self._credentials.repository}"
 
     def _verified(self, source: HttpSource, root: bytes, seen: Seen) -> View:
         return open_view(
@@ -235,7 +255,7 @@ class Portal:
         """
 
         def fetch(url: str) -> bytes:
-            package = f"{url}/repo/v1/{self._credentials.repository}/{TARGETS_FOLDER}/{target.download_name}"
+            package = f"{self._repository(url)}/{TARGETS_FOLDER}/{target.download_name}"
             return self._authorised(
                 url,
                 lambda token: self._client.read_part(package, start=start, length=length, token=token),
@@ -251,7 +271,7 @@ class Portal:
             offset = file.seek(0, 2)
             arrived = self._paced(offset, progress)
             result = self._client.download(
-                f"{url}/repo/v1/{self._credentials.repository}/{TARGETS_FOLDER}/{target.download_name}",
+                f"{self._repository(url)}/{TARGETS_FOLDER}/{target.download_name}",
                 file,
                 expected_bytes=total,
                 offset=offset,

@@ -86,6 +86,11 @@ class Paths:
         return self.work / "order.json"
 
     @property
+    def own(self) -> Path:
+        """The change of the updater's own version under way; absent between them."""
+        return self.work / "own.json"
+
+    @property
     def lock(self) -> Path:
         """The lock of the one updater that may work here; never removed."""
         return self.work / "lock"

@@ -26,10 +26,12 @@ from engineshed_client.paths import Paths
 from engineshed_packages.errors import PackagesError
 from engineshed_packages.ids import check_id
 from engineshed_packages.jsontext import Fields, Json, read_object, without_absent, write_compact
+from engineshed_packages.metadata import View
 from engineshed_packages.metadata.seen import Seen as SeenMetadata
 from engineshed_packages.metadata.speakers import Speakers
 from engineshed_packages.orders import Accepted
 from engineshed_packages.protocol import MAX_SKIPPED, Skipped
+from engineshed_packages.target import UPDATER_PRODUCT
 from engineshed_packages.versions import Version
 
 logger = logging.getLogger(__name__)
@@ -79,6 +81,13 @@ class Seen:
     def with_metadata(self, metadata: SeenMetadata) -> Seen:
         """Metadata was verified; *metadata* is what its view says to keep."""
         return replace(self, metadata=metadata)
+
+    def with_view(self, view: View, product: str) -> Seen:
+        """*view* was verified; the floors of the engine's *product* and of the updater are kept."""
+        after = self.with_metadata(view.seen)
+        for name in (product, UPDATER_PRODUCT):
+            after = after.with_floor(name, view.floor(name), speakers=view.speakers.get(name))
+        return after
 
     def with_floor(self, product: str, floor: Version | None, *, speakers: Speakers | None = None) -> Seen:
         """Verified metadata of *product*, which *speakers* sign, holds this floor, or none."""

@@ -86,11 +86,10 @@ class UpdaterService:
             "REQUIRED_BY_ENGINE": f"RequiredBy={engines}" if engines else "",
             "SANDBOX": self._sandbox(),
         }
-        launch = [str(self.scripts / "python"), "-m", _LAUNCHER, "--base", base, "run"]
-        recovery = [str(self.scripts / _PROGRAM), "--base", base, "recover"]
+        launch = [str(self.scripts / "python"), "-m", _LAUNCHER, "--base", base]
         return (
-            self._unit(UPDATER, values, name=updater, about=f"updater{own}", command=launch),
-            self._unit(RECOVER, values, name=recover, about=f"recovery{own}", command=recovery),
+            self._unit(UPDATER, values, name=updater, about=f"updater{own}", command=[*launch, "run"]),
+            self._unit(RECOVER, values, name=recover, about=f"recovery{own}", command=[*launch, "recover"]),
         )
 
     def _unit(

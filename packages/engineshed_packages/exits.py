@@ -19,6 +19,7 @@ REFUSED = 77
 CONFIGURATION = 78
 ROLLED_BACK = 80
 BROKEN = 81
+START_AGAIN = 88
 UPDATE_AVAILABLE = 100
 
 MEANING = {
@@ -34,6 +35,7 @@ MEANING = {
     CONFIGURATION: "configuration",
     ROLLED_BACK: "rolled back after failed health",
     BROKEN: "the way back failed too",
+    START_AGAIN: "run: the launcher is to start another version (Windows)",
     UPDATE_AVAILABLE: "check: an update is available",
 }
 

@@ -24,6 +24,7 @@ from engineshed_packages.jsontext import Fields, Json, escape_controls
 from engineshed_packages.target_names import (
     ANY,
     PLATFORMS,
+    UPDATER_PRODUCT,
     check_channel,
     check_notes_path,
     check_platform,
@@ -45,6 +46,7 @@ __all__ = [
     "PLATFORMS",
     "SEVERITIES",
     "TARGET_FORMAT",
+    "UPDATER_PRODUCT",
     "Target",
     "check_channel",
     "check_notes_path",

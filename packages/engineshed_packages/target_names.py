@@ -15,6 +15,7 @@ from engineshed_packages.versions import Version
 ANY = "any"
 PLATFORMS = ("linux-x86_64", "windows-x86_64", ANY)
 
+UPDATER_PRODUCT = "engineshed-client"  # the updater itself, which is released like any engine
 PRODUCT_PATTERN = r"[a-z](?:[a-z0-9-]{0,62}[a-z0-9])?"
 _PRODUCT = re.compile(PRODUCT_PATTERN, re.ASCII)
 CHANNEL_PATTERN = r"[a-z0-9](?:[a-z0-9._-]{0,62}[a-z0-9])?"

@@ -30,7 +30,7 @@ def _add(updater: Path, version: str, program: str = "") -> None:
 
 def _launch(base: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-I", "-S", launcher.__file__, "--base", str(base), *arguments],
+        [sys.executable, "-I", "-S", launcher.__file__, "--base", str(base), *(arguments or ("run",))],
         capture_output=True,
         text=True,
         check=False,
@@ -149,9 +149,92 @@ def test_a_signal_to_the_launcher_reaches_the_updater(tmp_path: Path, updater: P
         "time.sleep(60)\n",
     )
     (updater / "current.txt").write_text("1.0.0")
-    child = subprocess.Popen([sys.executable, launcher.__file__, "--base", str(tmp_path)])
+    child = subprocess.Popen([sys.executable, launcher.__file__, "--base", str(tmp_path), "run"])
     while not ready.exists():
         assert child.poll() is None
         time.sleep(0.02)
     os.kill(child.pid, signal.SIGTERM)
     assert child.wait() == 5
+
+
+def test_only_run_is_counted(tmp_path: Path, updater: Path) -> None:
+    _add(updater, "1.0.0")
+    (updater / "current.txt").write_text("1.0.0")
+    assert _launch(tmp_path, "status").stdout.split()[0] == "1.0.0"
+    assert not (updater / "starts.txt").exists()
+
+
+def test_a_folder_named_run_is_no_command(tmp_path: Path, updater: Path) -> None:
+    assert launcher.find_command(["--base", "run", "--set", "run", "-v", "--base=run", "status"]) == "status"
+    assert launcher.find_command(["--version"]) is None
+
+
+def test_run_is_told_of_the_launcher_and_nothing_else_is(tmp_path: Path, updater: Path) -> None:
+    _add(updater, "1.0.0", "import os; print(os.environ.get('ENGINESHED_LAUNCHER'))")
+    (updater / "current.txt").write_text("1.0.0")
+    assert _launch(tmp_path, "run").stdout.strip() == os.path.abspath(launcher.__file__)
+    assert _launch(tmp_path, "status").stdout.strip() == "None"
+
+
+def test_a_start_that_hangs_is_ended_by_an_alarm_which_the_updater_turns_off(
+    tmp_path: Path, updater: Path
+) -> None:
+    _add(updater, "1.0.0", "import signal; print(signal.alarm(0)); print(signal.alarm(0))")
+    (updater / "current.txt").write_text("1.0.0")
+    left, off = map(int, _launch(tmp_path).stdout.split())
+    assert 0 < left <= launcher.START_S
+    assert off == 0
+    assert _launch(tmp_path, "status").stdout.split() == ["0", "0"]
+
+
+def test_nothing_around_counts_for_a_version_of_its_own(
+    tmp_path: Path, updater: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _add(updater, "1.0.0", "import beside; print(beside.NAME)")
+    (updater / "1.0.0" / "beside.py").write_text("NAME = 'ours'")
+    (tmp_path / "beside.py").write_text("NAME = 'theirs'")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    (updater / "current.txt").write_text("1.0.0")
+    assert _launch(tmp_path).stdout.split() == ["ours"]
+
+
+def test_recovery_goes_on_with_the_next_one_when_the_current_fails_at_it(
+    tmp_path: Path, updater: Path
+) -> None:
+    _add(updater, "1.1.0")
+    _add(updater, "1.0.0", "print('1.0.0')")
+    (updater / "current.txt").write_text("1.1.0")
+    (updater / "previous.txt").write_text("1.0.0")
+    done = _launch(tmp_path, "recover")
+    assert [line.split()[0] for line in done.stdout.splitlines()] == ["1.1.0", "1.0.0"]
+    assert done.returncode == 0
+    (updater / "previous.txt").unlink()
+    assert _launch(tmp_path, "recover").returncode == 7
+
+
+def test_where_nothing_can_be_counted_a_version_on_trial_gives_way(tmp_path: Path, updater: Path) -> None:
+    _add(updater, "1.0.0")
+    _add(updater, "1.1.0")
+    (updater / "current.txt").write_text("1.1.0")
+    (updater / "previous.txt").write_text("1.0.0")
+    (updater / "starts.txt").write_text("1.1.0 0\n")
+    (updater / ".starts.txt.tmp").mkdir()
+    assert _launch(tmp_path).stdout.split()[0] == "1.0.0"
+
+
+def test_without_a_previous_version_the_installed_one_is_gone_back_to(updater: Path) -> None:
+    _add(updater, "1.1.0")
+    (updater / "current.txt").write_text("1.1.0")
+    chosen = [launcher.choose(updater) for _ in range(4)]
+    assert [program[-1] for program in chosen] == [str(updater / "1.1.0")] * 3 + ["engineshed_client.cli"]
+
+
+def test_a_pointer_that_cannot_be_read_does_not_keep_the_updater_from_starting(
+    tmp_path: Path, updater: Path
+) -> None:
+    _add(updater, "1.0.0")
+    (updater / "current.txt").mkdir()
+    (updater / "previous.txt").write_text("1.0.0")
+    done = _launch(tmp_path)
+    assert done.stdout.split()[0] == "1.0.0"
+    assert "current.txt" in done.stderr

@@ -12,6 +12,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from engineshed_client.journal import Goal, Journal, Kind, Origin, State
+from engineshed_client.own import Change, OwnState
 from engineshed_client.seen import Seen
 from engineshed_packages.builder import build_package
 from engineshed_packages.enrolment import (
@@ -228,6 +229,23 @@ def make_journal() -> bytes:
     ).to_bytes()
 
 
+def make_own() -> bytes:
+    """A change of the updater's own version under way."""
+    return Change(
+        attempt=ATTEMPT,
+        state=OwnState.SWITCHING,
+        origin=OLD,
+        goal=NEW,
+        sha256=TARGET.sha256,
+        order_id=ORDER,
+        seq=7,
+        started=NOW,
+        name="1.0.0",
+        previous="0.9.0",
+        steps=(Step(state="SWITCHING", at=NOW),),
+    ).to_bytes()
+
+
 def make_seen() -> bytes:
     """A seen.json with every field."""
     return Seen(
@@ -283,6 +301,7 @@ MAKERS: Mapping[str, Callable[[], bytes]] = {
     "report.json": make_report,
     "report-answer.json": lambda: ReportAnswer(code="recorded").to_bytes(),
     "journal.json": make_journal,
+    "own.json": make_own,
     "seen.json": make_seen,
     "credentials.json": make_enrolment,
     "enrol-line.txt": make_line,

@@ -29,6 +29,7 @@ from engineshed_client.agent.judging import (
     tell_refusal,
     trusted_now,
 )
+from engineshed_client.agent.own_updating import End, OwnUpdate
 from engineshed_client.agent.pace import Rests
 from engineshed_client.agent.polling import Poller
 from engineshed_client.errors import (
@@ -36,6 +37,7 @@ from engineshed_client.errors import (
     EnrolmentRefused,
     PortalUnavailable,
     Refused,
+    TryLater,
 )
 from engineshed_client.fetch import Portal
 from engineshed_client.heard import WAITING, Heard, HeardFile
@@ -47,6 +49,7 @@ from engineshed_client.supervisor import cap_output
 from engineshed_packages.enrolment import EnrolAnswer
 from engineshed_packages.jsontext import Json, write_compact
 from engineshed_packages.protocol import Outcome
+from engineshed_packages.target import Target
 
 logger = logging.getLogger(__name__)
 
@@ -61,6 +64,7 @@ class Event(Enum):
     UNFETCHED = auto()  # an attempt waits because its package could not be fetched
     ENDED = auto()  # an attempt ended
     CARRIED_OUT = auto()  # an order that is no attempt was carried out
+    SWITCHED = auto()  # the launcher is to start another version of the updater
     ADOPTED = auto()  # an engine installed long ago has its manifest; the next poll is due
 
 
@@ -92,6 +96,7 @@ class Parts:
 
     Attributes:
         after_boot: starts the engine when it ran as the host went down.
+        own: how the updater installs newer versions of itself; None when it was not launched.
         reconnect: gives these parts, or new ones when the identity on disk is another than theirs.
     """
 
@@ -102,6 +107,16 @@ class Parts:
     installed: InstalledEngine
     after_boot: Callable[[], None]
     reconnect: Callable[[Parts], Parts]
+    own: OwnUpdate | None = None
+
+
+def _told(end: End) -> Done:
+    return Done(
+        event=Event.ENDED, code=end.code, message=end.message, outcome=end.outcome, attempt=end.attempt
+    )
+
+
+SWITCHED = Done(event=Event.SWITCHED, code="switched", message="another version of the updater is started")
 
 
 class Cycle:
@@ -124,6 +139,8 @@ class Cycle:
         """
         self._follow_identity()
         journal = self._under_way()
+        if self._parts.own is not None and self._parts.own.settle(self._context):
+            return SWITCHED
         cap_output(self._context.paths, self._context.fs)
         return self._ask() if journal is None else self._carry_on(journal)
 
@@ -203,6 +220,9 @@ class Cycle:
         self._hear(Heard(code=answer.code, text=answer.text, since=self._context.now()))
         if confirm_portals(self._context, self._parts.portal.answered_by):
             self._follow_identity()
+        confirmed = self._confirm()
+        if confirmed is not None:
+            return replace(confirmed, poll_s=answer.poll_s)  # reported first: the order was for that
         adopted = self._adopt() if answer.code != WAITING else None
         if adopted is not None:
             done = adopted  # the order, if there is one, was given to an engine that nobody knew
@@ -211,6 +231,12 @@ class Cycle:
         else:
             done = self._take(answer.order)
         return replace(done, poll_s=answer.poll_s)
+
+    def _confirm(self) -> Done | None:
+        """The portal has answered this version of the updater: it stays. None when that was known."""
+        own = self._parts.own
+        end = None if own is None else own.confirm(self._context)
+        return None if end is None else _told(end)
 
     def _adopt(self) -> Done | None:
         """Take over the engine that is to be adopted; None when none is now."""
@@ -237,9 +263,12 @@ class Cycle:
             context=self._context,
             credentials=self._parts.credentials,
             installed=self._parts.installed.version(),
+            own=None if self._parts.own is None else self._parts.own.version,
         )
         if isinstance(verdict, Refusal):
             return self._refuse(verdict, name)
+        if verdict.own is not None:
+            return self._update_itself(verdict, verdict.own, name)
         if verdict.order.do in VERBS:
             return self._carry_out(verdict, name)
         resting = self._find_resting(verdict)
@@ -260,12 +289,9 @@ class Cycle:
 
     def _carry_out(self, offer: Offer, name: str) -> Done:
         """Do what an accepted order asks that is no attempt, unless its time has not come or is over."""
-        order = offer.order
-        clearance = check_times(order, trusted_now(self._context))
-        if clearance.word is Word.WAIT:
-            return Done(event=Event.WAITING, code=clearance.code, message=clearance.message)
-        if clearance.word is Word.CANCEL:
-            return self._refuse(refused_to_begin(clearance.code, clearance.message, offer), name)
+        order, waiting = offer.order, self._find_waiting(offer, name)
+        if waiting is not None:
+            return waiting
         remember_accepted(self._context, offer)
         self._settled = False  # what keeps it from its end is finished by the next cycle
         result = carry_out(self._context, order)
@@ -281,6 +307,34 @@ class Cycle:
             do=order.do,
             probed=result.probed,
         )
+
+    def _update_itself(self, offer: Offer, target: Target, name: str) -> Done:
+        """Install another version of the updater, unless the order's time has not come, or it rests."""
+        own = self._parts.own
+        assert own is not None  # an order for it was accepted
+        waiting = self._find_waiting(offer, name) or self._find_resting(offer)
+        if waiting is not None:
+            return waiting
+        remember_accepted(self._context, offer)
+        try:
+            end = own.update(self._context, self._parts.portal, offer.order, target)
+        except TryLater as err:
+            self._rests.failed(target.sha256, time.monotonic())
+            return Done(event=Event.RESTING, code=err.code, message=err.message)
+        if end is None:
+            return SWITCHED
+        self._rests.failed(target.sha256, time.monotonic())
+        self._send_now()
+        return _told(end)
+
+    def _find_waiting(self, offer: Offer, name: str) -> Done | None:
+        """That the time of an order has not come, or is over; None when it is now."""
+        clearance = check_times(offer.order, trusted_now(self._context))
+        if clearance.word is Word.WAIT:
+            return Done(event=Event.WAITING, code=clearance.code, message=clearance.message)
+        if clearance.word is Word.CANCEL:
+            return self._refuse(refused_to_begin(clearance.code, clearance.message, offer), name)
+        return None
 
     def _refuse(self, refusal: Refusal, name: str) -> Done:
         self._rests.failed(name, time.monotonic())

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from engineshed_client.agent.installed import InstalledEngine
@@ -31,7 +31,7 @@ from engineshed_packages.orders import (
     verify_order,
 )
 from engineshed_packages.protocol import REFUSAL, Outcome, Report
-from engineshed_packages.target import Target
+from engineshed_packages.target import UPDATER_PRODUCT, Target
 from engineshed_packages.versions import Version
 
 MAX_MESSAGE_CHARS = 2000  # of a report
@@ -49,6 +49,12 @@ class Offer:
     def order(self) -> Order:
         """The order."""
         return self.signed.order
+
+    @property
+    def own(self) -> Target | None:
+        """The updater that is to take the place of this one, when that is what it is about."""
+        target = self.target
+        return target if target is not None and target.product == UPDATER_PRODUCT else None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,8 +84,12 @@ def judge(
     context: Context,
     credentials: EnrolAnswer,
     installed: Version | None,
+    own: Version | None = None,
 ) -> Offer | Refusal:
     """Hold *envelope* against every rule of ``docs/protocol.md``; changes nothing but the metadata's cache.
+
+    Args:
+        own: this updater's version, when it can install newer ones of itself.
 
     Raises:
         PortalUnavailable, SettingsRefused, DiskTrouble: it cannot be judged now.
@@ -99,7 +109,10 @@ def judge(
         else:
             # Nothing of the vendor's is needed for it: it works while his metadata cannot be had.
             now = trusted_now(context)
-        accept_order(signed, target, facts=_facts(context, credentials, installed), now=now)
+        facts = _facts(context, credentials, installed)
+        if own is not None and target is not None and target.product == UPDATER_PRODUCT:
+            facts = replace(facts, product=UPDATER_PRODUCT, installed=own)
+        accept_order(signed, target, facts=facts, now=now)
     except (OrderRefused, ContentRefused) as err:
         return Refusal(code=err.code, message=err.message, order=order, name=name)
     return Offer(signed=signed, target=target, envelope=envelope)

@@ -21,6 +21,7 @@ from engineshed_client.agent.cycle import Cycle, Done, Event, Parts
 from engineshed_client.agent.pace import poll_wait_s, trouble_wait_s
 from engineshed_client.errors import (
     ClientError,
+    DiskTrouble,
     EnrolmentRefused,
     Locked,
     NotApproved,
@@ -35,7 +36,6 @@ logger = logging.getLogger(__name__)
 
 LOCKED_WAIT_S = 5.0
 AGENT_LOCK = "agent.lock"
-STARTS = "starts.txt"  # the launcher's count of starts since the updater last came up
 
 
 class Stop:
@@ -81,8 +81,8 @@ class Stop:
                 signal.signal(number, handler)
 
 
-def run(parts: Parts, stop: Stop) -> None:
-    """Repeat cycles until *stop* is asked.
+def run(parts: Parts, stop: Stop) -> bool:
+    """Repeat cycles until *stop* is asked; true when the launcher has to choose once more.
 
     Raises:
         Locked: another loop serves this base.
@@ -90,8 +90,9 @@ def run(parts: Parts, stop: Stop) -> None:
     paths, fs = parts.context.paths, parts.context.fs
     with client_boundary(), fs.lock(agent_lock(paths)):
         loop = Loop(parts)
-        while not stop.wanted:
+        while not stop.wanted and not loop.is_over:
             stop.wait(loop.once())
+        return loop.is_over
 
 
 def agent_lock(paths: Paths) -> Path:
@@ -100,7 +101,11 @@ def agent_lock(paths: Paths) -> Path:
 
 
 class Loop:
-    """Counts trouble, and tells how long to wait."""
+    """Counts trouble, and tells how long to wait.
+
+    Attributes:
+        is_over: another version of the updater is to go on, or this one, which is new, from the beginning.
+    """
 
     def __init__(self, parts: Parts) -> None:
         self._parts = parts
@@ -108,6 +113,10 @@ class Loop:
         self._cycle = Cycle(parts)
         self._troubles = 0
         self._bugs = 0
+        self.is_over = False
+        self._on_trial = parts.own is not None and parts.own.is_on_trial(parts.context)
+        if parts.own is not None and not self._on_trial:
+            parts.own.alarm_off()
 
     def once(self) -> float:
         """One cycle; the seconds to wait before the next."""
@@ -116,6 +125,7 @@ class Loop:
             with client_boundary(), context.fs.lock(context.paths.lock):
                 done = self._cycle.run()
                 self._came_up()
+                self._on_trial = False
         except Locked:
             logger.info("a command works on this base")
             return LOCKED_WAIT_S
@@ -125,11 +135,15 @@ class Loop:
             # The top of the loop: a bug must not leave the host without an updater.
             self._bugs += 1
             logger.exception("cycle failed unexpectedly", extra={"times": self._bugs})
+            self.is_over = self._on_trial
             return self._trouble_wait_s(None)
         return self._wait_after(done)
 
     def _wait_after(self, done: Done) -> float:
         self._poll_s = done.poll_s or self._poll_s
+        if done.event is Event.SWITCHED:
+            self.is_over = True
+            return 0.0
         if done.event is Event.UNFETCHED:
             wait_s = self._trouble_wait_s(None)
         else:
@@ -145,6 +159,8 @@ class Loop:
         if isinstance(err, PortalUnavailable | EnrolmentRefused | NotApproved):
             # The updater itself works: that the portal does not is no reason to go back to an older one.
             self._came_up()
+        elif not isinstance(err, TryLater | DiskTrouble):
+            self.is_over = self._on_trial
         wait_s = self._trouble_wait_s(err.retry_after_s if isinstance(err, TryLater) else None)
         told = {"code": err.code, "reason": err.message, "next": self._after(wait_s)}
         logger.warning("cycle did not end", extra=told)
@@ -164,7 +180,7 @@ class Loop:
         )
 
     def _came_up(self) -> None:
-        """Clear the launcher's count of starts."""
-        context = self._parts.context
-        with client_boundary():
-            context.fs.remove_file(context.paths.updater / STARTS)
+        """This updater works; whether its portal does is another matter."""
+        if self._parts.own is not None:
+            self._parts.own.came_up(self._parts.context)
+            self._parts.own.alarm_off()

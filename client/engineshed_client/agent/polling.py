@@ -32,12 +32,13 @@ _MOVED = 0.25  # of the free space told last
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Self:
-    """Who polls."""
+    """Who polls; *renews* when it installs newer versions of itself."""
 
     engine: str
     settings: Settings
     paths: Paths
     now: Callable[[], datetime]
+    renews: bool = False
 
 
 class Poller:
@@ -86,6 +87,7 @@ class Poller:
             root_version=seen.metadata.root_version,
             timestamp_version=seen.metadata.timestamp_version,
             skipped=seen.skipped,
+            renews=self._me.renews,
             updater_version=__version__,
             capabilities=CAPABILITIES if attributes is not None else (),
             attributes=attributes,

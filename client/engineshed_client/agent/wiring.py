@@ -15,6 +15,7 @@ from datetime import UTC, datetime
 from engineshed_client.agent.cycle import Parts
 from engineshed_client.agent.gate import OrderGate
 from engineshed_client.agent.installed import InstalledEngine
+from engineshed_client.agent.own_updating import OwnUpdate
 from engineshed_client.agent.polling import Poller, Self
 from engineshed_client.enrol import read_credentials
 from engineshed_client.errors import SettingsRefused
@@ -82,8 +83,11 @@ def _after_boot(supervisor: Supervisor) -> Callable[[], None]:
     return supervisor.start_after_boot if isinstance(supervisor, CommandSupervisor) else lambda: None
 
 
-def connect(local: Context) -> Parts:
+def connect(local: Context, own: OwnUpdate | None = None) -> Parts:
     """The parts of an updater that speaks to its portal.
+
+    Args:
+        own: how it installs newer versions of itself; None when it cannot.
 
     Raises:
         SettingsRefused: the base is not enrolled, or its file of CAs does not exist.
@@ -102,7 +106,13 @@ def connect(local: Context) -> Parts:
         now=local.now,
     )
     installed = InstalledEngine(local.paths, local.settings, local.supervisor)
-    me = Self(engine=credentials.engine, settings=local.settings, paths=local.paths, now=local.now)
+    me = Self(
+        engine=credentials.engine,
+        settings=local.settings,
+        paths=local.paths,
+        now=local.now,
+        renews=own is not None,
+    )
     poller = Poller(me, portal, seen=local.seen, installed=installed)
     gate = OrderGate(poller, portal, keys=credentials.order_keys, seen=local.seen)
     return Parts(
@@ -113,6 +123,7 @@ def connect(local: Context) -> Parts:
         installed=installed,
         after_boot=_after_boot(local.supervisor),
         reconnect=reconnect,
+        own=own,
     )
 
 
@@ -130,4 +141,4 @@ def reconnect(parts: Parts) -> Parts:
         return parts
     parts.portal.close()
     local = replace(parts.context, portal=None, gate=None, engine_id=credentials.engine)
-    return replace(connect(local), after_boot=parts.after_boot)
+    return replace(connect(local, parts.own), after_boot=parts.after_boot)

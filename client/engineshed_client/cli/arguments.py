@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from engineshed_client.cli import following, joining, running, service, telling, tending, updating
+from engineshed_client.cli import following, joining, launched, running, service, telling, tending, updating
 from engineshed_client.cli.codes import USED
 from engineshed_client.cli.frame import Frame
 from engineshed_client.paths import Paths
@@ -136,6 +136,7 @@ COMMANDS = (
     Command("enrol", joining.run_enrol, "join a portal with the line its admin gave", _enrol),
     Command("run", running.run_run, "poll and update until stopped; for the service manager", _nothing),
     Command("recover", running.run_recover, "end what an interrupted updater left; before boot", _nothing),
+    Command("self-test", launched.run_self_test, "whether this updater works on this base", _nothing),
     Command("check", updating.run_check, "ask the portal whether there is an update", _nothing),
     Command("update", updating.run_update, "poll and install what the portal orders, now", _nothing),
     Command("install", updating.run_install, "install from a bundle, without a portal", _install),

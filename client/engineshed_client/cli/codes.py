@@ -30,6 +30,7 @@ USED = (
     exits.CONFIGURATION,
     exits.ROLLED_BACK,
     exits.BROKEN,
+    exits.START_AGAIN,
     exits.UPDATE_AVAILABLE,
 )
 UP_TO_DATE = "up-to-date"

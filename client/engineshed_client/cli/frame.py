@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from engineshed_client import machine
 from engineshed_client.agent import open_base
@@ -47,23 +48,23 @@ class Frame:
         """
         return find_base(self.arguments.base, os.environ)
 
-    def settings(self) -> Settings:
-        """The settings of the base.
+    def settings(self, *, unknown: Literal["refuse", "pass"] = "refuse") -> Settings:
+        """The settings of the base; *unknown* as in ``load_settings``.
 
         Raises:
             SettingsRefused: all faults.
         """
         pairs = [*self.arguments.set, *self.arguments.set_behind]
         flags = dict(pair.partition("=")[::2] for pair in pairs)
-        return load_settings(self.base(), environ=os.environ, flags=flags)
+        return load_settings(self.base(), environ=os.environ, flags=flags, unknown=unknown)
 
-    def open_base(self) -> Context:
-        """The context for a local command.
+    def open_base(self, *, unknown: Literal["refuse", "pass"] = "refuse") -> Context:
+        """The context for a local command; *unknown* as in ``load_settings``.
 
         Raises:
             SettingsRefused: as ``settings``.
         """
-        return open_base(self.settings(), self.progress())
+        return open_base(self.settings(unknown=unknown), self.progress())
 
     def progress(self) -> Show:
         """How downloads are shown."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from engineshed_client import machine
 from engineshed_client.agent import Stop, connect, open_base, run
 from engineshed_client.cli.frame import Frame
+from engineshed_client.cli.launched import find_own, start_again
 from engineshed_client.errors import Locked, client_boundary
 from engineshed_client.journal import Journal, JournalUnreadable
 from engineshed_client.steps.context import Context
@@ -21,10 +22,15 @@ def run_run(frame: Frame) -> int:
         stop.check()
         show(received, total)
 
-    parts = connect(open_base(frame.settings(), progress))
+    context = open_base(frame.settings(unknown="pass"), progress)
+    own = find_own(context)
+    parts = connect(context, own)
     frame.output.talk(f"updater of {parts.context.paths.engine}, engine {parts.credentials.engine}")
     with stop.on_signals():
-        run(parts, stop)
+        is_over = run(parts, stop)
+    if is_over and own is not None:
+        frame.output.talk("the launcher chooses the updater that goes on")
+        return start_again(own.launched)
     frame.output.talk("stopped")
     return exits.DONE
 
@@ -34,7 +40,7 @@ def run_recover(frame: Frame) -> int:
 
     Where a living updater starts the engine, systemd may call this first: neither may wait for the other.
     """
-    context = frame.open_base()
+    context = frame.open_base(unknown="pass")
     if _is_looked_after(context):
         frame.output.result({"found": None}, "another updater works on this base; the engine may start")
         return exits.DONE

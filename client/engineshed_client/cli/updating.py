@@ -135,10 +135,7 @@ def _trust_bundle(frame: Frame, context: Context, path: Path) -> Target | None:
             frame.output.talk("the bundle's metadata is older than what is trusted here, and adds nothing")
             return target
         MetadataCache(context.paths.metadata).keep(verified.view.files)
-    product, view = context.settings.product, verified.view
-    after = seen.with_metadata(view.seen)
-    speakers = view.speakers.get(product)
-    context.seen.save(after.with_floor(product, view.floor(product), speakers=speakers))
+    context.seen.save(seen.with_view(verified.view, context.settings.product))
     return target
 
 

@@ -13,11 +13,12 @@ The environment holds ``ENGINESHED_<KEY>``, for keys of the ``[engine]`` section
 from __future__ import annotations
 
 import difflib
+import logging
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 from engineshed_client.errors import SettingsRefused
 from engineshed_client.settings.keys import COMMAND, KEYS, SECTION, Value
@@ -25,6 +26,8 @@ from engineshed_packages.errors import FileRefused, ManifestRefused
 from engineshed_packages.files import read_limited
 from engineshed_packages.manifest import ProbeSpec, StartSpec, StopSpec
 from engineshed_packages.target import host_platform
+
+logger = logging.getLogger(__name__)
 
 FILE_NAME: Final = "updater.toml"
 CA_NAME: Final = "ca.pem"
@@ -147,12 +150,20 @@ def find_base(flag: str | None, environ: Mapping[str, str]) -> Path:
     return base
 
 
-def load_settings(base: Path, *, environ: Mapping[str, str], flags: Mapping[str, str]) -> Settings:
+def load_settings(
+    base: Path,
+    *,
+    environ: Mapping[str, str],
+    flags: Mapping[str, str],
+    unknown: Literal["refuse", "pass"] = "refuse",
+) -> Settings:
     """Read all settings of *base*.
 
     Args:
         flags: settings given on the command line, by name as in the file (``engine.start``), written as
             in the environment.
+        unknown: what becomes of names in the file that are no setting: a fault, or a line in the log, as
+            for an updater that goes on in place of a newer one.
 
     Raises:
         SettingsRefused: every fault of file, environment and flags, together.
@@ -161,7 +172,7 @@ def load_settings(base: Path, *, environ: Mapping[str, str], flags: Mapping[str,
     path = base / "update" / FILE_NAME
     in_environ = {key.name: environ[key.env_name] for key in KEYS.values() if key.env_name in environ}
     values = {
-        **_check(_read_file(path, faults), path.name, faults),
+        **_check(_known(_read_file(path, faults), unknown), path.name, faults),
         **_check(_from_texts(in_environ), "environment", faults),
         **_check(_from_texts(flags), "flags", faults),
     }
@@ -194,6 +205,15 @@ def _read_file(path: Path, faults: list[str]) -> dict[str, object]:
         faults.append(f"{path.name}: {SECTION} is {section!r:.80}, expected a section [{SECTION}]")
         return table
     return {**table, **{f"{SECTION}.{name}": value for name, value in section.items()}}
+
+
+def _known(found: dict[str, object], unknown: Literal["refuse", "pass"]) -> dict[str, object]:
+    """*found* without the names that are passed over."""
+    if unknown == "refuse":
+        return found
+    for name in sorted(found.keys() - KEYS.keys()):
+        logger.warning("setting passed over: this updater does not know it", extra={"setting": name})
+    return {name: value for name, value in found.items() if name in KEYS}
 
 
 def _from_texts(texts: Mapping[str, str]) -> dict[str, object]:

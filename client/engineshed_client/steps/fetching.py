@@ -154,7 +154,7 @@ def verifying(context: Context, journal: Journal) -> Result:
     with context.fs.open_update(part) as file:
         file.sync()
     try:
-        _check_bytes(target, part)
+        check_bytes(target, part)
     except ContentMismatch as err:
         context.fs.remove_file(part)
         if journal.bundle is not None or journal.tries >= MAX_WRONG_TRIES:
@@ -167,7 +167,12 @@ def verifying(context: Context, journal: Journal) -> Result:
     return Event.DONE, journal
 
 
-def _check_bytes(target: Target, part: Path) -> None:
+def check_bytes(target: Target, part: Path) -> None:
+    """Pass a file that holds the very bytes which the vendor signed as *target*.
+
+    Raises:
+        ContentMismatch: codes ``content-length``, ``content-sha256``.
+    """
     length = part.stat().st_size
     if length != target.length_bytes:
         raise ContentMismatch(

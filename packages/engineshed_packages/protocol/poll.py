@@ -117,6 +117,7 @@ class Poll:
         state: state of the updater, a name of ``docs/states.md``.
         seq: highest order ``seq`` ever accepted, 0 before the first.
         boot: nonce drawn at each start of the updater; two live ones show a copied identity.
+        renews: the updater was started by its launcher, and installs newer versions of itself.
         clock: the host's clock. trusted_clock: the newest date signed by the vendor that it has seen.
     """
 
@@ -137,6 +138,7 @@ class Poll:
     timestamp_version: int = 0
     trusted_clock: datetime | None = None
     skipped: tuple[Skipped, ...] = ()
+    renews: bool = False
     capabilities: tuple[str, ...] = ()
     attributes: Attributes | None = None
 
@@ -172,6 +174,7 @@ class Poll:
             skipped=tuple(
                 Skipped.from_dict(item) for item in fields.objects("skipped", max_items=MAX_SKIPPED)
             ),
+            renews=fields.flag("renews"),
             capabilities=fields.texts("capabilities", max_items=32, max_chars=64),
             attributes=None if attributes is None else Attributes.from_dict(attributes),
         )
@@ -198,6 +201,7 @@ class Poll:
                     "root_version": self.root_version,
                     "timestamp_version": self.timestamp_version,
                     "skipped": [item.to_dict() for item in self.skipped] or None,
+                    "renews": self.renews or None,
                     "capabilities": list(self.capabilities) or None,
                     "attributes": None if self.attributes is None else self.attributes.to_dict(),
                 }

@@ -17,7 +17,7 @@ from engineshed_packages.jsontext import (
     write_compact,
 )
 from engineshed_packages.protocol.poll import MAX_ANSWER_BYTES, PROTOCOL
-from engineshed_packages.target import check_product
+from engineshed_packages.target import UPDATER_PRODUCT, check_product
 from engineshed_packages.times import format_time
 from engineshed_packages.versions import Version
 
@@ -91,6 +91,11 @@ class Report:
     steps: tuple[Step, ...] = ()
     update_log: tuple[str, ...] = ()
     engine_log: tuple[str, ...] = ()
+
+    @property
+    def is_own(self) -> bool:
+        """Whether it tells of the updater's own update, and not of its engine."""
+        return self.product == UPDATER_PRODUCT
 
     @classmethod
     def from_bytes(cls, data: bytes) -> Report:

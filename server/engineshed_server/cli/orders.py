@@ -8,6 +8,7 @@ import click
 
 from engineshed_packages.errors import ProtocolRefused
 from engineshed_packages.orders import Window
+from engineshed_packages.target import UPDATER_PRODUCT
 from engineshed_packages.times import format_time, parse_time
 from engineshed_server.api.schemas.engines import OrderSchema
 from engineshed_server.cli.durations import DURATION
@@ -40,6 +41,7 @@ class _Instant(click.ParamType[datetime]):
 @click.argument("engines", metavar="ENGINE")
 @click.argument("do", metavar="DO", type=click.Choice(GIVEN_VERBS))
 @click.argument("version", required=False)
+@click.option("--updater", is_flag=True, help="Install or retry a version of the updater itself.")
 @click.option("--allow-downgrade", is_flag=True, help="An older version, or the same again, is meant.")
 @click.option("--although-held", is_flag=True, help="Send it although the release is on hold.")
 @click.option(
@@ -69,6 +71,7 @@ def order(
     engines: str,
     do: str,
     version: str | None,
+    updater: bool,
     allow_downgrade: bool,
     although_held: bool,
     offline_start: bool,
@@ -94,6 +97,7 @@ def order(
         raise click.BadParameter("the window closes before it opens", param_hint="--window")
     ask = Ask(
         do=do,
+        product=UPDATER_PRODUCT if updater else None,
         version=version,
         allow_downgrade=allow_downgrade,
         although_held=although_held,

@@ -151,10 +151,10 @@ def _read(session: Session, ids: Sequence[str]) -> Iterator[FoundEngine]:
 
 
 def _last(column: str) -> ColumnElement[str | None]:
-    """That column of the engine's last report on an attempt that was begun."""
+    """That column of the engine's last report on an attempt that was begun, its updater's own left out."""
     return (
         select(getattr(ReportRow, column))
-        .where(ReportRow.engine_id == EngineRow.id, ReportRow.kind != REFUSAL)
+        .where(ReportRow.engine_id == EngineRow.id, ReportRow.kind != REFUSAL, ReportRow.product.is_(None))
         .order_by(ReportRow.received.desc(), ReportRow.ended.desc())
         .limit(1)
         .correlate(EngineRow)

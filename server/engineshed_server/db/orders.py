@@ -42,6 +42,7 @@ class OrderRecord:
         although_held: it is sent although the release is on hold.
         claims: what is to be signed, as the format's ``Order`` in JSON; None when it was signed at once.
         configuration: number of the one that it brings the engine to; None for another verb.
+        product: the updater's, when it is about that; None when it is about the engine.
     """
 
     order_id: str
@@ -63,6 +64,7 @@ class OrderRecord:
     although_held: bool = False
     claims: str | None = None
     configuration: int | None = None
+    product: str | None = None
 
 
 _SIGNED = ("keyid", "seq", "envelope")
@@ -82,7 +84,12 @@ def add_order(session: Session, record: OrderRecord) -> None:
 
     The row is sent at once, so that a second open order of the engine fails here and not at commit.
     """
-    _add(session, record, place=record.engine_id)
+    _add(session, record, place=open_place(record.engine_id, record.product))
+
+
+def open_place(engine_id: str, product: str | None) -> str:
+    """What the one open order of an engine, or of its updater, is found by."""
+    return engine_id if product is None else f"upd_{engine_id.removeprefix('eng_')}"
 
 
 def add_configure(session: Session, record: OrderRecord) -> None:
@@ -116,9 +123,10 @@ def sign_order(session: Session, order_id: str, *, keyid: str, seq: int, envelop
     return changed_rows(session, statement) == 1
 
 
-def find_open_order(session: Session, engine_id: str) -> OrderRecord | None:
-    """The engine's open order; there is at most one."""
-    row = session.scalar(select(OrderRow).where(OrderRow.open_engine == engine_id))
+def find_open_order(session: Session, engine_id: str, *, product: str | None = None) -> OrderRecord | None:
+    """The open order of the engine, or of its updater; there is at most one of each."""
+    place = open_place(engine_id, product)
+    row = session.scalar(select(OrderRow).where(OrderRow.open_engine == place))
     return None if row is None else _record(row)
 
 
@@ -146,7 +154,7 @@ def find_order(session: Session, order_id: str) -> OrderRecord | None:
 
 
 def list_ordered(session: Session) -> frozenset[str]:
-    """Ids of the engines for which an administrator's order is open."""
+    """The places (``open_place``) in which an administrator's order is open."""
     # Not "IS NOT NULL", which no database here answers from the index.
     query = select(OrderRow.open_engine).where(OrderRow.open_engine > "", OrderRow.origin == ADMIN)
     return frozenset(engine for engine in session.scalars(query) if engine is not None)

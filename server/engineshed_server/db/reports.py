@@ -27,6 +27,7 @@ class ReportRecord:
 
     Attributes:
         started, ended: by the engine's clock. received: by ours.
+        product: the updater's, when it tried to update itself; None when it was about the engine.
         steps: JSON text, a list of state and time.
     """
 
@@ -50,6 +51,7 @@ class ReportRecord:
     started: datetime
     ended: datetime
     received: datetime
+    product: str | None = None
 
 
 def _text(version: Version | None) -> str | None:
@@ -110,6 +112,7 @@ def add_report(session: Session, report: Report, *, now: datetime) -> None:
             started=report.started,
             ended=report.ended,
             received=now,
+            product=report.product if report.is_own else None,
         )
     )
     session.flush()

@@ -6,10 +6,12 @@ import json
 from collections.abc import Sequence
 
 from engineshed_packages.protocol import ROLLBACK, Outcome, Skipped
+from engineshed_packages.target import UPDATER_PRODUCT
 from engineshed_packages.versions import Version
 from engineshed_server.db import engines, reports
 from engineshed_server.db.database import Session
 from engineshed_server.domain.decide import Candidate, EngineFacts
+from engineshed_server.domain.newest import parsed
 from engineshed_server.services.engines import SHOWN_ATTEMPTS, installed_version
 
 
@@ -17,17 +19,40 @@ def find_facts(
     session: Session, engine: engines.EngineRecord, candidates: Sequence[Candidate]
 ) -> EngineFacts:
     """The facts of *engine*; *candidates* are those of its product."""
-    told = reports.list_reports(session, engine.engine_id, limit=SHOWN_ATTEMPTS)
     version = installed_version(engine)
     return EngineFacts(
         product=engine.product,
         platform=engine.platform,
         version=None if version is None else Version.parse(version),
         channel=engine.channel,
-        skipped=_skipped(engine, told, candidates),
+        skipped=_skipped(engine, _told(session, engine, product=None), candidates),
         waits=engine.state == engines.WAITING,
         hold_reason=engine.hold_reason,
     )
+
+
+def find_updater_facts(
+    session: Session, engine: engines.EngineRecord, candidates: Sequence[Candidate]
+) -> EngineFacts:
+    """The facts of the updater of *engine*; *candidates* are those of the updater's product."""
+    presence = engine.presence
+    return EngineFacts(
+        product=UPDATER_PRODUCT,
+        platform=engine.platform,
+        version=parsed(None if presence is None else presence.updater_version),
+        channel=engine.channel,
+        skipped=_skipped(engine, _told(session, engine, product=UPDATER_PRODUCT), candidates),
+        waits=engine.state == engines.WAITING,
+        hold_reason=engine.hold_reason,
+    )
+
+
+def _told(
+    session: Session, engine: engines.EngineRecord, *, product: str | None
+) -> tuple[reports.ReportRecord, ...]:
+    """The last reports of the engine's own attempts, or of its updater's."""
+    told = reports.list_reports(session, engine.engine_id, limit=SHOWN_ATTEMPTS)
+    return tuple(one for one in told if one.product == product)
 
 
 def _skipped(

@@ -58,7 +58,7 @@ def look_at_engine(portal: Portal, engine_id: str, *, now: datetime) -> EngineLo
     candidates = portal.snapshot.current().candidates
     newest = newest_of(Kind(product=line.product, platform=line.platform, channel=line.channel), candidates)
     behind = is_behind(line.version, newest)
-    last = next((one for one in detail.attempts if one.kind != REFUSAL), None)
+    last = next((one for one in detail.attempts if one.kind != REFUSAL and one.product is None), None)
     signs = Signs(
         barred=BARRED.get(line.state),
         seen=line.seen,

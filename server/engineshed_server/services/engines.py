@@ -11,11 +11,13 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from engineshed_packages.protocol import Attributes, Step
+from engineshed_packages.target import UPDATER_PRODUCT
 from engineshed_server.db import engines, orders, reports
 from engineshed_server.db import portal as portal_rows
 from engineshed_server.db.audit import add_audit
 from engineshed_server.domain.actors import Actor
 from engineshed_server.domain.filters import EVERY_ENGINE, EngineFilter
+from engineshed_server.domain.newest import newest_for
 from engineshed_server.errors import NotFound, Refused
 from engineshed_server.services.portal import Portal
 
@@ -59,7 +61,10 @@ class EngineLine:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AttemptLine:
-    """One final report; ``started`` and ``ended`` by the engine's clock, ``received`` by ours."""
+    """One final report; ``started`` and ``ended`` by the engine's clock, ``received`` by ours.
+
+    ``product`` is the updater's when it tried to update itself.
+    """
 
     attempt: str
     kind: str
@@ -76,6 +81,7 @@ class AttemptLine:
     steps: tuple[Step, ...]
     update_log: tuple[str, ...]
     engine_log: tuple[str, ...]
+    product: str | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,6 +92,7 @@ class OrderLine:
         seq: None until the engine has polled for it.
         state: open, answered, refused, superseded or expired.
         answer: the code of the report that closed it, or why there is none.
+        product: the updater's, when it is about that; None when it is about the engine.
         origin: ``portal`` for one that follows from a release, ``admin`` for one that was given.
     """
 
@@ -103,6 +110,7 @@ class OrderLine:
     given_by: str
     message: str
     although_held: bool
+    product: str | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -130,6 +138,7 @@ class EngineDetail:
         revoked: when it was.
         token: id of the enrolment token it joined with last, None when that was long ago.
         hosts: who polled as it lately; several where ``line.two_hosts``, unless they look alike.
+        updater_newest: the newest updater it may install; None when none is published.
         attributes: what its updater last said of the host, None before the first time.
     """
 
@@ -143,6 +152,7 @@ class EngineDetail:
     attributes: Attributes | None
     attempts: tuple[AttemptLine, ...]
     orders: tuple[OrderLine, ...]
+    updater_newest: str | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -219,7 +229,14 @@ def show_engine(portal: Portal, engine_id: str) -> EngineDetail:
         attributes=None if said is None else Attributes(**json.loads(said)),
         attempts=tuple(_attempt(report) for report in attempts),
         orders=tuple(order_line(order) for order in given),
+        updater_newest=_updater_newest(portal, engine),
     )
+
+
+def _updater_newest(portal: Portal, engine: engines.EngineRecord) -> str | None:
+    candidates = portal.snapshot.current().candidates_of(UPDATER_PRODUCT)
+    found = newest_for(candidates, platform=engine.platform, channel=engine.channel)
+    return None if found is None else found.version.text
 
 
 def revoke_engine(portal: Portal, engine_id: str, *, actor: Actor, now: datetime) -> bool:
@@ -294,6 +311,7 @@ def _attempt(report: reports.ReportRecord) -> AttemptLine:
         steps=tuple(Step.from_dict(step) for step in json.loads(report.steps)),
         update_log=report.update_log,
         engine_log=report.engine_log,
+        product=report.product,
     )
 
 
@@ -314,4 +332,5 @@ def order_line(order: orders.OrderRecord) -> OrderLine:
         given_by=order.given_by,
         message=order.message,
         although_held=order.although_held,
+        product=order.product,
     )

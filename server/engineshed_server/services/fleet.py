@@ -14,12 +14,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime
+from functools import lru_cache
 
 from engineshed_packages.jsontext import Json
 from engineshed_packages.orders import CONFIGURE
 from engineshed_packages.protocol import Poll, PollAnswer
+from engineshed_packages.target import UPDATER_PRODUCT
+from engineshed_packages.versions import Version
 from engineshed_server.db import engines, orders
+from engineshed_server.db.orders import open_place
 from engineshed_server.domain.decide import Decision, EngineFacts, decide
+from engineshed_server.domain.newest import parsed
 from engineshed_server.domain.orders import ORDERED, decide_given, has_lapsed
 from engineshed_server.errors import KeyMissing, NotAllowed, NotAuthenticated
 from engineshed_server.services.access import check_not_barred
@@ -74,6 +79,11 @@ def _answer_news(portal: Portal, poll: Poll, *, snapshot: Snapshot, now: datetim
         said = _answer_given(portal, poll, facts, snapshot=snapshot, now=now)
         if said is not None:
             return said
+    own = _own_facts(snapshot, poll)
+    if own is not None:
+        said = _answer_updater(portal, poll, own, snapshot=snapshot, now=now)
+        if said is not None:
+            return said
     decision = snapshot.decide(facts, now=now)
     if poll.attempt is not None:
         decision = _keep_to_the_attempt(
@@ -92,11 +102,37 @@ def _answer_news(portal: Portal, poll: Poll, *, snapshot: Snapshot, now: datetim
     return _say(portal, snapshot, code=decision.code, text=decision.text, now=now, envelope=claim.envelope)
 
 
-def _answer_given(
-    portal: Portal, poll: Poll, facts: EngineFacts, *, snapshot: Snapshot, now: datetime
+def _answer_updater(
+    portal: Portal, poll: Poll, own: EngineFacts, *, snapshot: Snapshot, now: datetime
 ) -> PollAnswer | None:
-    """The answer when an administrator's order stands for the engine; None when none does any more."""
-    record = find_given(portal, poll.engine)
+    """The answer that gives the updater an order for itself; None when there is none to send.
+
+    It comes before what the engine is offered: that may need the newer updater.
+    """
+    if open_place(poll.engine, UPDATER_PRODUCT) in snapshot.ordered:
+        said = _answer_given(portal, poll, own, snapshot=snapshot, now=now, product=UPDATER_PRODUCT)
+        if said is not None:
+            return said if said.order is not None else None
+    decision = snapshot.decide(own, now=now)
+    if decision.target is None:
+        return None
+    claim = claim_order(portal, poll, target=decision.target, now=now)
+    if claim.envelope is None:
+        return None
+    return _say(portal, snapshot, code=decision.code, text=decision.text, now=now, envelope=claim.envelope)
+
+
+def _answer_given(
+    portal: Portal,
+    poll: Poll,
+    facts: EngineFacts,
+    *,
+    snapshot: Snapshot,
+    now: datetime,
+    product: str | None = None,
+) -> PollAnswer | None:
+    """The answer when an administrator's order stands for the engine, or for its updater; else None."""
+    record = find_given(portal, poll.engine, product=product)
     if record is None:
         return None
     given = given_of(record)
@@ -130,6 +166,9 @@ def answer_without_news(
     facts = _facts(snapshot, engine_id, poll=poll)
     if not facts.waits and (engine_id in snapshot.ordered or _is_behind(snapshot, poll)):
         return None
+    own = _own_facts(snapshot, poll)
+    if own is not None and not facts.waits and _has_own_news(snapshot, own, engine_id, now=now):
+        return None
     decision = snapshot.decide(facts, now=now)
     if decision.target is not None:
         return None
@@ -139,6 +178,27 @@ def answer_without_news(
 def _is_behind(snapshot: Snapshot, poll: Poll) -> bool:
     """Whether the engine is to be told of other keys or addresses; one at work is left to it first."""
     return poll.engine in snapshot.behind and poll.attempt is None
+
+
+def _own_facts(snapshot: Snapshot, poll: Poll) -> EngineFacts | None:
+    """The updater as something to be updated; None when it cannot be now, or nothing of it is published."""
+    if not poll.renews or poll.attempt is not None or not snapshot.candidates_of(UPDATER_PRODUCT):
+        return None
+    version = _parsed(poll.updater_version)
+    if version is None:
+        return None
+    return replace(_facts(snapshot, poll.engine, poll=poll), product=UPDATER_PRODUCT, version=version)
+
+
+@lru_cache(maxsize=256)
+def _parsed(text: str) -> Version | None:
+    return parsed(text)
+
+
+def _has_own_news(snapshot: Snapshot, own: EngineFacts, engine_id: str, *, now: datetime) -> bool:
+    if open_place(engine_id, UPDATER_PRODUCT) in snapshot.ordered:
+        return True
+    return snapshot.decide(own, now=now).target is not None
 
 
 def _facts(snapshot: Snapshot, engine_id: str, *, poll: Poll) -> EngineFacts:

@@ -29,10 +29,10 @@ from engineshed_server.services.racing import run_again_when_raced
 from engineshed_server.services.signing import get_signing, known_keyids
 
 
-def find_given(portal: Portal, engine_id: str) -> OrderRecord | None:
-    """The administrator's order that is open for the engine."""
+def find_given(portal: Portal, engine_id: str, *, product: str | None = None) -> OrderRecord | None:
+    """The administrator's order that is open for the engine, or for its updater."""
     with portal.database.read() as session:
-        record = orders.find_open_order(session, engine_id)
+        record = orders.find_open_order(session, engine_id, product=product)
     return record if record is not None and record.origin == orders.ADMIN else None
 
 
@@ -61,7 +61,7 @@ def claim_given(
     envelope = standing_envelope(record, poll, keyids=known_keyids(portal, poll.engine), now=now)
     if envelope is not None:
         return envelope
-    return run_again_when_raced(lambda: _sign(portal, poll, record.order_id, now=now))
+    return run_again_when_raced(lambda: _sign(portal, poll, record.order_id, product=record.product, now=now))
 
 
 def close_unsent(portal: Portal, record: OrderRecord, *, state: str, answer: str, now: datetime) -> None:
@@ -79,11 +79,13 @@ def close_unsent(portal: Portal, record: OrderRecord, *, state: str, answer: str
             )
 
 
-def _sign(portal: Portal, poll: Poll, order_id: str, *, now: datetime) -> Mapping[str, Json] | None:
+def _sign(
+    portal: Portal, poll: Poll, order_id: str, *, product: str | None, now: datetime
+) -> Mapping[str, Json] | None:
     with portal.database.write() as session:
         engine = check_engine(engines.lock_engine(session, poll.engine), poll)
         known = configurations.get_configuration(session, engine.configuration)
-        record = orders.find_open_order(session, poll.engine)
+        record = orders.find_open_order(session, poll.engine, product=product)
         if record is None or record.order_id != order_id or record.claims is None:
             return None
         envelope = standing_envelope(record, poll, keyids=known.keyids, now=now)

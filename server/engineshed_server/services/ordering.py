@@ -15,6 +15,7 @@ from functools import partial
 from engineshed_packages.errors import VersionUnreadable
 from engineshed_packages.ids import new_id
 from engineshed_packages.orders import CANCEL, INSTALL, RESTART, ROLLBACK, START, STOP, Order, Window
+from engineshed_packages.target import UPDATER_PRODUCT
 from engineshed_packages.versions import Version
 from engineshed_server.db import engines, orders
 from engineshed_server.db import portal as portal_rows
@@ -25,7 +26,7 @@ from engineshed_server.domain.actors import Actor
 from engineshed_server.domain.decide import Candidate, Reason
 from engineshed_server.domain.orders import GIVEN_VERBS, RETRY, Wish, find_package
 from engineshed_server.errors import Conflict, NotFound, Refused, ServerError
-from engineshed_server.services.engine_facts import find_facts
+from engineshed_server.services.engine_facts import find_facts, find_updater_facts
 from engineshed_server.services.engines import OrderLine, engine_unknown, order_line
 from engineshed_server.services.orders import package_of
 from engineshed_server.services.pages import moment_of, number_of
@@ -58,6 +59,7 @@ class Ask:
 
     Attributes:
         do: one of ``GIVEN_VERBS``.
+        product: the updater's, when it is to install another version of itself; None for the engine.
         version: what to install, to retry, or the kept one to return to; None leaves the choice, but for an
             install.
         window: when the engine may be stopped. start_before: not later than then.
@@ -65,6 +67,7 @@ class Ask:
     """
 
     do: str
+    product: str | None = None
     version: str | None = None
     allow_downgrade: bool = False
     although_held: bool = False
@@ -193,6 +196,11 @@ def _checked(ask: Ask, *, now: datetime) -> Ask:
     for name in ("version", "allow_downgrade", "although_held", "offline_start", "window", "start_before"):
         if getattr(ask, name) not in (None, False) and name not in takes:
             raise Refused("order-senseless", f"an order to {ask.do} takes no {name}")
+    if ask.product is not None and (ask.product != UPDATER_PRODUCT or ask.do not in (INSTALL, RETRY)):
+        raise Refused(
+            "order-senseless",
+            f"found an order to {ask.do} {ask.product[:40]!r}, expected install or retry, {UPDATER_PRODUCT}",
+        )
     if ask.do == INSTALL and ask.version is None:
         raise Refused("order-senseless", "an order to install needs the version")
     if not MIN_WITHIN_S <= ask.accept_within_s <= MAX_WITHIN_S:
@@ -229,13 +237,15 @@ def _give(
         if ask.do in (INSTALL, RETRY):
             package = _find_package(session, engine, ask, snapshot=snapshot, now=now)
         order = _order(portal, engine_id, ask, package=package, now=now)
-        before = orders.find_open_order(session, engine_id)
+        before = orders.find_open_order(session, engine_id, product=ask.product)
         if before is not None:
             _supersede(session, before, by=order.id, actor=actor, now=now)
         record = _record(order, ask, package, actor=actor)
         orders.add_order(session, record)
         portal_rows.bump_generation(session)
         details: Details = {"engine": engine_id, "do": ask.do, "version": record.version}
+        if ask.product is not None:
+            details = {**details, "product": ask.product}
         more: Details = {"although_held": ask.although_held, "message": ask.message}
         replaced: Details = {"open_order": None if before is None else before.order_id}
         add_audit(
@@ -272,14 +282,15 @@ def _check_engine(engine: engines.EngineRecord, ask: Ask) -> None:
 def _find_package(
     session: Session, engine: engines.EngineRecord, ask: Ask, *, snapshot: Snapshot, now: datetime
 ) -> Candidate:
-    candidates = snapshot.candidates_of(engine.product)
+    candidates = snapshot.candidates_of(ask.product or engine.product)
+    find = find_facts if ask.product is None else find_updater_facts
     wish = Wish(
         version=None if ask.version is None else _parse(ask.version),
         allow_downgrade=ask.allow_downgrade,
         retry=ask.do == RETRY,
         although_held=ask.although_held,
     )
-    found = find_package(wish, find_facts(session, engine, candidates), candidates, now=now)
+    found = find_package(wish, find(session, engine, candidates), candidates, now=now)
     if isinstance(found, Reason):
         refusal = NotFound if found.code == "release-unknown" else Conflict
         raise refusal(found.code, f"engine {engine.engine_id}: {found.text}")
@@ -333,6 +344,7 @@ def _record(order: Order, ask: Ask, package: Candidate | None, *, actor: Actor) 
         message=order.message,
         although_held=ask.although_held,
         claims=order.to_bytes().decode("utf-8"),
+        product=ask.product,
     )
 
 

@@ -19,7 +19,7 @@ from engineshed_packages.ids import new_id
 from engineshed_packages.jsontext import MAX_INTEGER, Json
 from engineshed_packages.orders import INSTALL, Order, Package, sign_order
 from engineshed_packages.protocol import Poll
-from engineshed_packages.target import Target
+from engineshed_packages.target import UPDATER_PRODUCT, Target
 from engineshed_server.db import configurations, engines, orders
 from engineshed_server.db.audit import Details, add_audit
 from engineshed_server.db.database import Session
@@ -52,7 +52,7 @@ class Claim:
 
 
 def claim_order(portal: Portal, poll: Poll, *, target: Target, now: datetime) -> Claim:
-    """The order that lets the polling engine install *target*: the one that stands, or a new one.
+    """The order that lets the polling engine, or its updater, install *target*: one that stands or a new one.
 
     Raises:
         NotAuthenticated: code ``engine-revoked``, ``engine-rejected`` or ``engine-unknown``.
@@ -80,7 +80,7 @@ def find_standing_sha256(portal: Portal, engine_id: str) -> str | None:
 def _find_standing(
     session: Session, poll: Poll, *, target: Target, keyids: frozenset[str], now: datetime
 ) -> Claim | None:
-    order = orders.find_open_order(session, poll.engine)
+    order = orders.find_open_order(session, poll.engine, product=product_of(target))
     if order is not None and order.origin == orders.ADMIN:
         return Claim(envelope=None, given=True)
     if order is not None and order.sha256 == target.sha256 and order.do == INSTALL:
@@ -118,7 +118,7 @@ def _claim_new(portal: Portal, poll: Poll, *, target: Target, now: datetime) -> 
         standing = _find_standing(session, poll, target=target, keyids=known.keyids, now=now)
         if standing is not None:
             return standing
-        before = orders.find_open_order(session, poll.engine)
+        before = orders.find_open_order(session, poll.engine, product=product_of(target))
         if before is not None:
             orders.supersede_order(session, before, now=now)
         signing = get_signing(portal, known, engine_id=poll.engine)
@@ -180,6 +180,11 @@ def _order(portal: Portal, engine_id: str, *, target: Target, seq: int, now: dat
     )
 
 
+def product_of(target: Target) -> str | None:
+    """The product as an order's row has it: the updater's, None for an engine's."""
+    return UPDATER_PRODUCT if target.product == UPDATER_PRODUCT else None
+
+
 def package_of(target: Target) -> Package:
     """The package of *target* as an order names it."""
     return Package(
@@ -202,4 +207,5 @@ def _record(order: Order, target: Target, *, keyid: str, envelope: Mapping[str, 
         accept_before=order.accept_before,
         closed=None,
         answer=None,
+        product=product_of(target),
     )

@@ -33,7 +33,8 @@ REFUSAL_CODES = "order-"  # of orders the engine did not accept, see the format'
 def record_report(portal: Portal, engine_id: str, *, report: Report, now: datetime) -> ReportAnswer:
     """Take in the report of the engine whose token was verified: its attempt, its version, its order.
 
-    From now on the engine is shown idle with that version, until a later poll says otherwise.
+    From now on the engine is shown idle with that version, until a later poll says otherwise. What an updater
+    reports of itself leaves its engine as it is.
 
     Raises:
         NotAllowed: code ``engine-mismatch``: the report is another engine's.
@@ -64,7 +65,8 @@ def _record(portal: Portal, report: Report, *, now: datetime) -> bool:
         if report.order is not None:
             _close_order(session, report, report.order, now=now)
         version = None if report.version is None else report.version.text
-        engines.set_version(session, report.engine, version=version, at=now)
+        if not report.is_own:  # which tells of the updater, and nothing of its engine
+            engines.set_version(session, report.engine, version=version, at=now)
         add_audit(
             session,
             "attempt-ended",
@@ -78,6 +80,8 @@ def _record(portal: Portal, report: Report, *, now: datetime) -> bool:
 
 def _details(report: Report, *, version: str | None) -> Details:
     told: Details = {"outcome": report.outcome.value, "code": report.code, "version": version or "none"}
+    if report.is_own:
+        told = {**told, "product": report.product}
     return told if report.order is None else {**told, "kind": report.kind, "order": report.order}
 
 

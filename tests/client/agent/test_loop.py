@@ -14,7 +14,7 @@ import pytest
 
 from engineshed_client.agent import Cycle, Stop, run
 from engineshed_client.agent.loop import LOCKED_WAIT_S, Loop, agent_lock
-from engineshed_client.errors import DiskTrouble, Locked, PortalUnavailable
+from engineshed_client.errors import Locked, PortalUnavailable
 from engineshed_client.settings import load_settings
 from engineshed_packages.ids import derived_id
 from engineshed_packages.target import Target
@@ -115,45 +115,6 @@ def test_a_bug_in_a_cycle_does_not_end_the_updater(
     assert Loop(joined.parts()).once() > 0
 
 
-@pytest.mark.parametrize(
-    ("answer", "left"),
-    [
-        (answers.status(500), False),
-        (answers.json(b'{"code": "engine-revoked"}', 401), False),
-    ],
-)
-def test_portal_trouble_is_no_reason_to_go_back_to_an_older_updater(
-    joined: JoinedBase, answer: Answer, left: bool
-) -> None:
-    starts = joined.paths.updater / "starts.txt"
-    starts.parent.mkdir()
-    starts.write_text("0.1.0 2\n")
-    waits(joined, answer)
-    assert starts.exists() is left
-
-
-def test_a_completed_cycle_clears_the_launchers_count(joined: JoinedBase) -> None:
-    starts = joined.paths.updater / "starts.txt"
-    starts.parent.mkdir()
-    starts.write_text("0.1.0 2\n")
-    Loop(joined.parts()).once()
-    assert not starts.exists()
-
-
-def test_a_cycle_that_fails_by_itself_leaves_the_launchers_count(
-    joined: JoinedBase, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def fail(self: Cycle) -> None:
-        raise DiskTrouble("disk-error", "broken")
-
-    starts = joined.paths.updater / "starts.txt"
-    starts.parent.mkdir()
-    starts.write_text("0.1.0 2\n")
-    monkeypatch.setattr(Cycle, "run", fail)
-    Loop(joined.parts()).once()
-    assert starts.exists()
-
-
 def test_a_command_that_works_on_the_base_is_waited_for(joined: JoinedBase) -> None:
     with joined.context.fs.lock(joined.paths.lock):
         assert Loop(joined.parts()).once() == LOCKED_WAIT_S
@@ -166,7 +127,7 @@ def test_a_second_loop_on_one_base_is_refused(joined: JoinedBase) -> None:
     assert caught.value.code == "locked"
 
 
-def in_thread(action: Callable[[], None]) -> threading.Thread:
+def in_thread(action: Callable[[], object]) -> threading.Thread:
     thread = threading.Thread(target=action)
     thread.start()
     return thread

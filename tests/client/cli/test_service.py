@@ -64,7 +64,9 @@ def test_both_units_are_written_and_enabled(service: Service, units: Path, base:
     assert re.search(
         rf"^ExecStart=/\S+/python -m engineshed_client.launcher --base {base} run$", updater, re.MULTILINE
     )
-    assert re.search(rf"^ExecStart=/\S+/engineshed-client --base {base} recover$", recover, re.MULTILINE)
+    assert re.search(
+        rf"^ExecStart=/\S+/python -m engineshed_client.launcher --base {base} recover$", recover, re.MULTILINE
+    )
     assert all(f"\nReadWritePaths={base} /tmp /var/tmp\n" in text for text in (updater, recover))
     assert all("\nUser=engine\n" in text for text in (updater, recover))
     assert links(units) == {

@@ -6,14 +6,22 @@ from dataclasses import dataclass
 
 from marshmallow import fields, validate
 
-from engineshed_packages.target_names import CHANNEL_PATTERN
+from engineshed_packages.target_names import CHANNEL_PATTERN, UPDATER_PRODUCT
 from engineshed_server.api.schemas.base import AnswerSchema, Moment, RequestSchema, Text, Word
 from engineshed_server.api.schemas.paging import PageQuery, PageQuerySchema
 from engineshed_server.domain.groups import GROUP_PATTERN
 from engineshed_server.services.approval import MAX_AT_ONCE
 from engineshed_server.services.engine_edits import MAX_NOTES_CHARS, EngineChange
-from engineshed_server.services.engines import STATES
+from engineshed_server.services.engines import STATES, EngineDetail
 from engineshed_server.services.reasons import MAX_REASON_CHARS
+
+
+class _OfUpdater(fields.String):
+    """Which product an order or a report is about, where that is not the engine's."""
+
+    def __init__(self) -> None:
+        said = f"{UPDATER_PRODUCT} when it is about the updater, null when it is about the engine"
+        super().__init__(allow_none=True, metadata={"description": said})
 
 
 class EngineSchema(AnswerSchema):
@@ -86,6 +94,7 @@ class AttemptSchema(AnswerSchema):
     steps = fields.List(fields.Nested(StepSchema))
     update_log = fields.List(fields.String())
     engine_log = fields.List(fields.String())
+    product = _OfUpdater()
 
 
 class OrderSchema(AnswerSchema):
@@ -109,6 +118,7 @@ class OrderSchema(AnswerSchema):
     given_by = fields.String()
     message = fields.String()
     although_held = fields.Boolean()
+    product = _OfUpdater()
 
 
 class EngineDetailSchema(EngineSchema):
@@ -122,13 +132,16 @@ class EngineDetailSchema(EngineSchema):
     )
     notes = fields.String()
     hosts = fields.List(fields.Nested(HostSchema))
+    updater_newest = fields.String(
+        allow_none=True, metadata={"description": "the newest updater published for it"}
+    )
     attributes = fields.Nested(AttributesSchema, allow_none=True)
     attempts = fields.List(fields.Nested(AttemptSchema))
     orders = fields.List(fields.Nested(OrderSchema))
 
     def get_attribute(self, obj: object, attr: str, default: object) -> object:
         """What the list shows too stands in the detail's ``line``."""
-        own = attr in ("token", "hold_reason", "notes", "hosts", "attributes", "attempts", "orders")
+        own = attr in EngineDetail.__dataclass_fields__
         return super().get_attribute(obj, attr if own else f"line.{attr}", default)
 
 

@@ -8,6 +8,7 @@ from typing import Any
 from marshmallow import fields, post_load, validate
 
 from engineshed_packages.orders import Window
+from engineshed_packages.target_names import UPDATER_PRODUCT
 from engineshed_server.api.schemas.base import AnswerSchema, Flag, Instant, RequestSchema, Text, Whole
 from engineshed_server.api.schemas.engines import OrderSchema
 from engineshed_server.api.schemas.paging import Cursor, PageQuerySchema, Place
@@ -44,6 +45,12 @@ class AskSchema(RequestSchema):
         allow_none=True,
         load_default=None,
         metadata={"description": "what to install or retry, or the kept version to return to"},
+    )
+    product = fields.String(
+        allow_none=True,
+        load_default=None,
+        validate=validate.OneOf([UPDATER_PRODUCT]),
+        metadata={"description": "to install or retry another version of the updater; else of the engine"},
     )
     allow_downgrade = Flag(load_default=False)
     although_held = Flag(load_default=False)

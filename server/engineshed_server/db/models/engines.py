@@ -127,7 +127,8 @@ class OrderRow(Base):
     constraint lets one open order per engine exist on every database. An administrator's order (``origin``
     is ``admin``) is signed when the engine polls: until then ``envelope`` and ``keyid`` are empty and ``seq``
     only keeps it apart from others like it. ``claims`` is what is signed then, as the format's ``Order``.
-    One to ``configure`` has a place of its own: ``open_engine`` is then the engine's id that begins ``cfg_``.
+    One to ``configure`` has a place of its own: ``open_engine`` is then the engine's id that begins ``cfg_``;
+    and so has one for the updater, which has a ``product``: there it begins ``upd_``.
     """
 
     __tablename__ = "orders"
@@ -153,10 +154,14 @@ class OrderRow(Base):
     although_held: Mapped[bool] = mapped_column(server_default="0")
     claims: Mapped[str | None] = mapped_column(LongText)
     configuration: Mapped[int | None] = mapped_column()
+    product: Mapped[str | None] = mapped_column(String(64))
 
 
 class ReportRow(Base):
-    """The one final report of an attempt; steps and log lines are JSON lists."""
+    """The one final report of an attempt; steps and log lines are JSON lists.
+
+    ``product`` is NULL but for an attempt of the updater to update itself.
+    """
 
     __tablename__ = "reports"
     __table_args__ = (Index(None, "engine_id", "received"), Index(None, "received"), MARIADB)
@@ -181,3 +186,4 @@ class ReportRow(Base):
     started: Mapped[datetime] = mapped_column(UtcDateTime)
     ended: Mapped[datetime] = mapped_column(UtcDateTime)
     received: Mapped[datetime] = mapped_column(UtcDateTime)
+    product: Mapped[str | None] = mapped_column(String(64))
