@@ -126,6 +126,7 @@ POLL = _operation(
         root_version=_or_null(_whole()),
         timestamp_version=_or_null(_whole()),
         skipped=_or_null({"type": "array", "maxItems": MAX_SKIPPED, "items": SKIPPED}),
+        renews=_or_null(FLAG),
         capabilities=_or_null({"type": "array", "maxItems": 32, "items": _text(64, least=0)}),
         attributes=_or_null(ATTRIBUTES),
     ),
