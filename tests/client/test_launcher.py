@@ -12,6 +12,8 @@ from pathlib import Path
 import pytest
 
 from engineshed_client import launcher
+from engineshed_client.own import folder
+from engineshed_packages import exits
 
 SAYS = "import sys\nprint({name!r}, *sys.argv[1:])\nsys.exit(7)\n"
 
@@ -238,3 +240,12 @@ def test_a_pointer_that_cannot_be_read_does_not_keep_the_updater_from_starting(
     done = _launch(tmp_path)
     assert done.stdout.split()[0] == "1.0.0"
     assert "current.txt" in done.stderr
+
+
+def test_launcher_and_updater_mean_the_same() -> None:
+    # It imports nothing of ours, so each of these stands in two places.
+    assert exits.START_AGAIN == launcher.START_AGAIN
+    assert folder.LAUNCHER_ENV == launcher.LAUNCHER
+    assert folder.PROGRAM in (program := Path(launcher.__file__).read_text())
+    for name in (folder.CURRENT, folder.PREVIOUS, folder.STARTS):
+        assert f'"{name}"' in program
