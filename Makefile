@@ -55,7 +55,7 @@ test: check ## check, then all tests (ARGS goes to pytest)
 	$(BIN)/pytest -n $(WORKERS) $(ARGS)
 
 .PHONY: bench
-bench: $(STAMP) ## Measure memory, polls, downloads, ingest; prints tables (ARGS=polls: one topic)
+bench: $(STAMP) ## Measure memory, polls, downloads, ingest, pages; prints tables (ARGS=polls: one topic)
 	@$(BIN)/python -m tests.bench $(ARGS)
 
 .PHONY: bench-slow

@@ -14,6 +14,7 @@ from tests.bench.downloads import measure_downloads
 from tests.bench.figure import MB, Figure, print_figures
 from tests.bench.ingest import measure_ingest
 from tests.bench.memory import measure_memory
+from tests.bench.pages import measure_pages
 from tests.bench.polls import measure_polls
 from tests.bench.slow import measure_slow
 
@@ -24,6 +25,7 @@ TOPICS: dict[str, tuple[str, Callable[[Path], list[Figure]]]] = {
     "ingest": ("Ingest of a bundle of 200 MB", measure_ingest),
     "downloads": ("Downloads of 200 MB", lambda folder: measure_downloads()),
     "slow": ("Polls while peers are slow", lambda folder: measure_slow()),
+    "pages": ("Pages of a portal with 10,000 engines and 100,000 attempts", measure_pages),
     "polls": ("Polls without news of 10,000 engines", measure_polls),
 }
 

@@ -66,9 +66,8 @@ def count_installed(session: Session, *, online_since: datetime) -> tuple[Instal
     columns = (EngineRow.product, EngineRow.platform, EngineRow.channel, EngineRow.state)
     version = INSTALLED.label("version")
     online = case((PresenceRow.seen >= online_since, 1), else_=0)
-    failed = case((_last("outcome").in_(FAILING), 1), else_=0)
     each = (
-        select(*columns, version, online.label("online"), failed.label("failed"))
+        select(*columns, version, online.label("online"))
         .outerjoin(PresenceRow, PresenceRow.engine_id == EngineRow.id)
         .subquery()
     )
@@ -76,7 +75,6 @@ def count_installed(session: Session, *, online_since: datetime) -> tuple[Instal
     counts = (
         func.count().label("engines"),
         func.sum(each.c.online).label("online"),
-        func.sum(each.c.failed).label("failed"),
     )
     return tuple(
         Installed(
@@ -85,7 +83,6 @@ def count_installed(session: Session, *, online_since: datetime) -> tuple[Instal
             state=row.state,
             engines=row.engines,
             online=int(row.online),  # MariaDB sums to decimals
-            failed=int(row.failed),
         )
         for row in session.execute(select(*names, *counts).group_by(*names))
     )

@@ -72,7 +72,7 @@ class Installed:
     Attributes:
         version: None before the engine has said one, or when none is installed.
         state: ``enrolled``, ``waiting``, ``rejected`` or ``revoked``.
-        online, failed: of ``engines``, those heard of lately, and those whose last attempt failed.
+        online: of ``engines``, those heard of lately.
     """
 
     kind: Kind
@@ -80,7 +80,6 @@ class Installed:
     state: str
     engines: int
     online: int
-    failed: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

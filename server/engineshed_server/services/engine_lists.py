@@ -11,7 +11,7 @@ from datetime import datetime
 
 from engineshed_server.db import engine_lists, engines, places
 from engineshed_server.db.engine_lists import FoundEngine
-from engineshed_server.domain.engine_lists import EngineSearch, Installed, Kind
+from engineshed_server.domain.engine_lists import EngineSearch, Installed, Kind, Show
 from engineshed_server.domain.fleet_counts import late_after
 from engineshed_server.domain.newest import is_behind, list_behind, newest_of, rank
 from engineshed_server.domain.standing import Signs, Standing, stand
@@ -22,6 +22,7 @@ PAGE_LINES = 50
 MAX_PAGE = 1_000_000
 MAX_BARS = 12
 MAX_SHARES = 6
+FAILED = EngineSearch(show=Show.FAILED)
 BARRED = {
     engines.WAITING: Standing.WAITING,
     engines.REJECTED: Standing.REJECTED,
@@ -140,11 +141,12 @@ def find_engines(portal: Portal, search: EngineSearch, *, now: datetime) -> Foun
 
 
 def count_figures(portal: Portal, *, now: datetime) -> Figures:
-    """The fleet in numbers: one statement, whatever its size."""
+    """The fleet in numbers: two statements, whatever its size."""
     candidates = portal.snapshot.current().candidates
     online_since = now - late_after(portal.settings.poll_s)
     with portal.database.read() as session:
         installed = engine_lists.count_installed(session, online_since=online_since)
+        failed = engine_lists.count_found(session, FAILED, behind=(), online_since=online_since)
     enrolled = [one for one in installed if one.state == engines.ENROLLED]
     return Figures(
         enrolled=sum(one.engines for one in enrolled),
@@ -153,7 +155,7 @@ def count_figures(portal: Portal, *, now: datetime) -> Figures:
         behind=sum(
             one.engines for one in enrolled if is_behind(one.version, newest_of(one.kind, candidates))
         ),
-        failed=sum(one.failed for one in enrolled),
+        failed=failed,
         waiting=sum(one.engines for one in installed if one.state == engines.WAITING),
         bars=_bars(portal, enrolled),
     )
