@@ -161,10 +161,15 @@ class ReportRow(Base):
     """The one final report of an attempt; steps and log lines are JSON lists.
 
     ``product`` is NULL but for an attempt of the updater to update itself.
+    The wide index tells how an engine's last attempt ended without reading the report.
     """
 
     __tablename__ = "reports"
-    __table_args__ = (Index(None, "engine_id", "received"), Index(None, "received"), MARIADB)
+    __table_args__ = (
+        Index(None, "engine_id", "received", "ended", "kind", "outcome", "product"),
+        Index(None, "received"),
+        MARIADB,
+    )
 
     engine_id: Mapped[str] = mapped_column(ForeignKey("engines.id"), primary_key=True)
     attempt: Mapped[str] = mapped_column(String(ID_CHARS), primary_key=True)
