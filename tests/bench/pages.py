@@ -69,10 +69,11 @@ def measure_pages(
     for kind in (DatabaseKind.SQLITE, DatabaseKind.POSTGRESQL):
         place = folder / kind
         place.mkdir()
-        with closing(open_store(kind, place)) as store:
-            url = {} if kind is DatabaseKind.SQLITE else {"database__url": store.take()}
-            with closing(make_portal(place, **url)) as house:
-                figures += _measure(house, kind, count=count, rounds=rounds, at_most_s=at_most_s)
+        with (
+            closing(open_store(kind, place)) as store,
+            closing(make_portal(place, database__url=store.take())) as house,
+        ):
+            figures += _measure(house, kind, count=count, rounds=rounds, at_most_s=at_most_s)
     return figures
 
 
