@@ -77,6 +77,16 @@ def test_terms_that_cannot_be_are_told_and_what_was_typed_is_still_there(
     assert 'value="yes" checked' in answer.text
 
 
+def test_an_engines_page_leads_to_a_token_for_its_place(site: Site, admin: Browser) -> None:
+    engine = site.house.enrol().engine
+    address = f"/enrolment?replaces={engine}"
+    assert f'href="{address}"' in admin.get(f"/engines/{engine}").text
+    assert f'name="replaces" value="{engine}"' in admin.get(address).text
+    made = admin.post("/enrolment/tokens", group="default", uses="1", days="1", replaces=engine)
+    assert f'In the place of</dt><dd class="mono">{engine}<' in made.text
+    assert newest(site).replaces == engine
+
+
 def test_a_token_that_is_revoked_lets_nobody_join(site: Site, admin: Browser) -> None:
     token = site.house.token()
     page = admin.post(f"/enrolment/tokens/{newest(site).token_id}/revoke").headers["Location"]
