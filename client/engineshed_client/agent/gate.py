@@ -8,11 +8,12 @@ waits for its window asks at every cycle: its host stays in sight, and it ends a
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from datetime import datetime
 
 from engineshed_client.agent.polling import Poller
-from engineshed_client.errors import PortalUnavailable
+from engineshed_client.errors import ContentRefused, PortalUnavailable
 from engineshed_client.fetch import Portal
 from engineshed_client.journal import Journal
 from engineshed_client.seen import SeenFile
@@ -22,6 +23,8 @@ from engineshed_packages.errors import OrderRefused
 from engineshed_packages.orders import CANCEL, Order, verify_order
 from engineshed_packages.protocol import PollAnswer
 from engineshed_packages.times import format_time
+
+logger = logging.getLogger(__name__)
 
 GO = Clearance(word=Word.GO)
 CANCELLED, SUPERSEDED, TAKEN_BACK = "cancelled", "superseded", "taken-back"
@@ -74,7 +77,7 @@ class OrderGate:
             raise
         clearance = self._check_answer(answer, order)
         if clearance.word is Word.GO:
-            clearance = self._check_vendor(answer, order)
+            clearance = self._check_vendor(answer, order, journal)
         return by_times if clearance.word is Word.GO else clearance
 
     def _check_answer(self, answer: PollAnswer, order: Order) -> Clearance:
@@ -92,16 +95,30 @@ class OrderGate:
             return _cancel(CANCELLED, f"order {current.id} cancels it: {reason}")
         return _cancel(SUPERSEDED, f"the portal sends order {current.id} in place of {order.id}")
 
-    def _check_vendor(self, answer: PollAnswer, order: Order) -> Clearance:
+    def _check_vendor(self, answer: PollAnswer, order: Order, journal: Journal) -> Clearance:
         """When the vendor has signed something newer since: is the release still offered?"""
-        package = order.package
-        if package is None or answer.timestamp_version <= self._seen.load().metadata.timestamp_version:
+        if answer.timestamp_version <= self._seen.load().metadata.timestamp_version:
             return GO
+        package = order.package
+        if package is None:
+            return self._check_kept(journal)
         target = self._portal.open_view().find(package.path)
         if target is None or target.sha256 != package.sha256:
             return _cancel("withdrawn", f"the vendor does not offer {package.path} any more")
         if target.withdrawn:
             return _cancel("withdrawn", target.withdrawal)
+        return GO
+
+    def _check_kept(self, journal: Journal) -> Clearance:
+        """The same for the version that a rollback returns to; without the vendor's metadata it goes on."""
+        try:
+            listed = self._portal.open_view().targets
+        except (PortalUnavailable, ContentRefused) as err:
+            logger.info("vendor's metadata not at hand", extra={"code": err.code})
+            return GO
+        kept = next((one for one in listed if one.manifest_sha256 == journal.goal.manifest_sha256), None)
+        if kept is not None and kept.withdrawn:
+            return _cancel("withdrawn", kept.withdrawal)
         return GO
 
 

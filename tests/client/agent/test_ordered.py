@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -245,6 +246,28 @@ def test_a_rollback_asks_once_more_before_it_stops_the_engine(joined: JoinedBase
         "1.1.0",
         True,
     )
+
+
+def test_a_rollback_to_a_version_withdrawn_since_the_engine_last_heard_of_the_vendor_turns_back(
+    joined: JoinedBase, updated: Target, vendor: Vendor
+) -> None:
+    vendor.change("1.0.0", ReleaseChange(withdrawn=True))
+    joined.portal.publish(vendor)
+    made = joined.portal.plain_order(updated, do="rollback", package=None)
+    offer = replace(joined.portal.offer(joined.portal.sign(made)), timestamp_version=99)
+    joined.portal.answer_polls(offer)
+    done = joined.cycle().run()
+    assert (done.outcome, done.code, joined.version) == (Outcome.ABORTED, "withdrawn", "1.1.0")
+    assert runs(joined)
+
+
+def test_a_rollback_needs_no_metadata_of_the_vendor(joined: JoinedBase, updated: Target) -> None:
+    joined.portal.server.at("/repo/v1/vendor/metadata/timestamp.json", answers.status(503))
+    made = joined.portal.plain_order(updated, do="rollback", package=None)
+    offer = replace(joined.portal.offer(joined.portal.sign(made)), timestamp_version=99)
+    joined.portal.answer_polls(offer)
+    assert joined.cycle().run().outcome is Outcome.OK
+    assert joined.version == "1.0.0"
 
 
 def test_a_rollback_to_a_version_that_is_not_kept_is_refused(joined: JoinedBase, updated: Target) -> None:
