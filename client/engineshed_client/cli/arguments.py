@@ -81,7 +81,11 @@ def _nothing(parser: argparse.ArgumentParser) -> None:
 
 
 def _enrol(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--line-file", metavar="FILE", help="file with the line (else standard input)")
+    parser.add_argument(
+        "--line-file",
+        metavar="FILE",
+        help="file with the line that `engineshed-server enrol-token create` printed (else standard input)",
+    )
     parser.add_argument(
         "--again",
         action="store_true",
@@ -98,7 +102,7 @@ def _enrol(parser: argparse.ArgumentParser) -> None:
         dest="adopted_version",
         help="with --adopt: the version that is installed",
     )
-    parser.add_argument("--trusted-root", metavar="FILE", help="the vendor's root metadata, from the vendor")
+    parser.add_argument("--trusted-root", metavar="FILE", help="the vendor's root.json, never from a portal")
     parser.add_argument("--ca-file", metavar="FILE", help="the portal's CA as PEM, when the line names one")
     parser.add_argument("--product", metavar="NAME", help="what the vendor calls the engine")
     parser.add_argument("--platform", choices=PLATFORMS, help="of this host (else found out)")

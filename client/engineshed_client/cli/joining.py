@@ -56,6 +56,8 @@ def run_enrol(frame: Frame) -> int:
     if version is not None:
         return run_adoption(frame, version, values, text)
     frame.output.result(values, text)
+    if not again:
+        frame.output.talk("next: engineshed-client update, or leave it to the service: service install --now")
     return exits.DONE
 
 
