@@ -114,7 +114,7 @@ class OrderGate:
         try:
             listed = self._portal.open_view().targets
         except (PortalUnavailable, ContentRefused) as err:
-            logger.info("vendor's metadata not at hand", extra={"code": err.code})
+            logger.info("vendor not asked before the rollback", extra={"code": err.code})
             return GO
         kept = next((one for one in listed if one.manifest_sha256 == journal.goal.manifest_sha256), None)
         if kept is not None and kept.withdrawn:
