@@ -109,7 +109,7 @@ def test_installing_again_changes_nothing_and_restarts_nothing(site: Site) -> No
 def test_a_portal_that_is_killed_serves_again(site: Site, victim: str) -> None:
     before = site.container.show(UNIT, "MainPID", "NRestarts")
     parent, restarts = before["MainPID"], before["NRestarts"]
-    master = site.container.run("pgrep", "-P", parent).strip()
+    master = site.container.run("pgrep", "-P", parent, "-f", "engineshed_server.cli web").strip()
     killed = parent if victim == "the parent" else master
     site.container.run("kill", "-KILL", killed)
     wait_until(lambda: site.container.try_run("kill", "-0", killed).returncode != 0, "it is dead")
@@ -123,7 +123,7 @@ def test_a_portal_that_is_killed_serves_again(site: Site, victim: str) -> None:
 
 def test_a_reload_replaces_the_workers_one_by_one(site: Site) -> None:
     parent = site.container.show(UNIT, "MainPID")["MainPID"]
-    master = site.container.run("pgrep", "-P", parent).strip()
+    master = site.container.run("pgrep", "-P", parent, "-f", "engineshed_server.cli web").strip()
     before = set(site.container.run("pgrep", "-P", master).split())
     site.container.run("systemctl", "reload", UNIT)
 

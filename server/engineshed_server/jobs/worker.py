@@ -8,19 +8,23 @@ from __future__ import annotations
 
 import logging
 import os
+import shutil
+import tempfile
 from collections.abc import Callable
 from datetime import UTC, datetime
+from pathlib import Path
 
 from celery import Celery
 from celery.exceptions import SoftTimeLimitExceeded
 from celery.signals import worker_process_init, worker_process_shutdown
 
-from engineshed_server.errors import ServerError
+from engineshed_server.errors import ServerError, SetupRefused
 from engineshed_server.jobs.app import QUEUE, TASK, make_app
 from engineshed_server.services.jobs.kinds import Kinds
 from engineshed_server.services.jobs.running import Worker, run_job
 from engineshed_server.services.portal import Portal
 from engineshed_server.settings import Settings
+from engineshed_server.storage.folders import Folders
 from engineshed_server.wiring import open_portal
 
 logger = logging.getLogger(__name__)
@@ -36,6 +40,7 @@ def run_worker(settings: Settings, kinds: Kinds, *, on_fork: Callable[[int], Non
         SetupRefused: the folder of messages cannot be made.
     """
     app = make_app(settings)
+    tempfile.tempdir = str(_scratch(Folders(settings.data_dir).scratch / settings.node))
     _Jobs(app, settings, kinds, on_fork)
     worker = app.Worker(
         hostname=f"jobs@{settings.node}",
@@ -50,6 +55,23 @@ def run_worker(settings: Settings, kinds: Kinds, *, on_fork: Callable[[int], Non
     )
     worker.start()
     return int(worker.exitcode or 0)
+
+
+def _scratch(folder: Path) -> Path:
+    """This worker's folder for what Celery's processes share; those that killed ones left are removed.
+
+    Raises:
+        SetupRefused: code ``setup-folder``.
+    """
+    ours = folder / str(os.getpid())
+    try:
+        for left in folder.iterdir() if folder.is_dir() else ():
+            if not Path("/proc", left.name).exists():
+                shutil.rmtree(left)
+        ours.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as err:
+        raise SetupRefused("setup-folder", f"{folder}: {err.strerror}; expected a folder to write") from err
+    return ours
 
 
 class _Jobs:

@@ -11,6 +11,7 @@ blobs/ab/<sha256>           packages
 incoming/                   uploads that are still arriving: <id>.part in pieces, <random>.tmp at once
 ingest.lock                 held while a bundle is ingested
 messages/                   what rings for jobs: only their ids, and nothing is lost with it
+scratch/                    what the processes of a worker share while they run
 meters/                     what the web server's processes have counted since it was started
 """
 
@@ -80,6 +81,11 @@ class Folders:
     def messages(self) -> Path:
         """Folder of the messages to workers, 0700; unused with another broker."""
         return self.data / "messages"
+
+    @property
+    def scratch(self) -> Path:
+        """Folder of what the processes of a worker share while they run: by node and process."""
+        return self.data / "scratch"
 
     @property
     def meters(self) -> Path:

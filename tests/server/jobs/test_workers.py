@@ -179,3 +179,13 @@ def test_a_running_job_is_cancelled_within_the_turn_of_its_lease(workshop: Works
     cancel_job(workshop.house.portal, job_id, actor=ACTOR, now=datetime.now(UTC))
     wait_until(lambda: workshop.state(job_id) == "cancelled", "it is cancelled")
     assert workshop.effects == ["begun"]
+
+
+def test_what_a_killed_worker_left_on_disk_is_gone_at_the_next_start(workshop: Workshop) -> None:
+    scratch = workshop.house.portal.folders.scratch
+    doomed = workshop.start()
+    wait_until(lambda: bool(list(scratch.glob("*/*/*"))), "a worker has its scratch")
+    os.killpg(doomed.pid, signal.SIGKILL)
+    doomed.wait(20)
+    other = workshop.start()
+    wait_until(lambda: [one.name for one in scratch.glob("*/*")] == [str(other.pid)], "only its own is left")
