@@ -167,6 +167,7 @@ def test_a_masked_unit_is_not_stopped(engine: UnitEngine) -> None:
 
 
 def test_a_release_that_ends_at_once_is_rolled_back(engine: UnitEngine) -> None:
+    wait_until(lambda: engine.version() is not None, "the engine has started again")
     before = engine.version()
     code, said = engine.install(BROKEN)
     assert (code, said["outcome"]) == (exits.ROLLED_BACK, "ROLLED_BACK"), said
