@@ -10,12 +10,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import partial
 
-from engineshed_client.errors import DiskTrouble, NewerSchema, client_boundary
+from engineshed_client.errors import DiskTrouble, NewerSchema
 from engineshed_client.fsops import FsOps
 from engineshed_client.paths import Paths
-from engineshed_packages.errors import FileRefused, PackagesError
-from engineshed_packages.files import read_limited
+from engineshed_client.under_way import UnderWayFile
 from engineshed_packages.jsontext import Fields, Json, read_object, write_compact
 from engineshed_packages.orders import MAX_PAYLOAD_BYTES, Order
 from engineshed_packages.times import format_time
@@ -54,57 +54,14 @@ class Pending:
         return write_compact({"schema": SCHEMA, **self.extra, **known})
 
 
-class PendingFile:
-    """``order.json`` on disk; read and written only under the updater's lock."""
+class PendingFile(UnderWayFile[Pending]):
+    """``order.json`` on disk; ``load`` raises NewerSchema when a newer updater wrote it."""
 
     def __init__(self, paths: Paths, fs: FsOps) -> None:
-        self._path = paths.order
-        self._fs = fs
-
-    def load(self) -> Pending | None:
-        """The order under way, None without one.
-
-        Raises:
-            NewerSchema: a newer updater wrote it.
-            DiskTrouble: code ``order-file-unreadable``: see ``set_aside``; or it cannot be read.
-        """
-        try:
-            data = read_limited(self._path, MAX_PENDING_BYTES)
-        except FileRefused as err:
-            if err.code == "file-missing":
-                return None
-            raise DiskTrouble("disk-error", err.message) from err
-        try:
-            return Pending.from_bytes(data)
-        except (PackagesError, ValueError) as err:
-            raise DiskTrouble("order-file-unreadable", f"{self._path} is no order: {err}") from err
-
-    def save(self, pending: Pending) -> None:
-        """Replace the file, durably.
-
-        Raises:
-            DiskTrouble: it is as it was.
-        """
-        with client_boundary():
-            self._fs.make_folder(self._path.parent, mode=0o700)
-            self._fs.write_file(self._path, pending.to_bytes(), mode=0o600)
-
-    def drop(self) -> None:
-        """The order is over.
-
-        Raises:
-            DiskTrouble: it may still be there.
-        """
-        with client_boundary():
-            self._fs.remove_file(self._path)
-            self._fs.sync_folder(self._path.parent)
-
-    def set_aside(self) -> None:
-        """Keep an unreadable file as ``order.json.corrupt``, for people.
-
-        Raises:
-            DiskTrouble: it may be where it was.
-        """
-        with client_boundary():
-            self._fs.replace(self._path, self._path.with_name(self._path.name + ".corrupt"))
-            self._fs.sync_folder(self._path.parent)
+        super().__init__(
+            paths.order,
+            fs,
+            max_bytes=MAX_PENDING_BYTES,
+            read=Pending.from_bytes,
+            unreadable=partial(DiskTrouble, "order-file-unreadable"),
+        )

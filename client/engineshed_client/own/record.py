@@ -10,12 +10,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
+from functools import partial
 
-from engineshed_client.errors import DiskTrouble, client_boundary
+from engineshed_client.errors import DiskTrouble
 from engineshed_client.fsops import FsOps
 from engineshed_client.paths import Paths
-from engineshed_packages.errors import FileRefused, PackagesError
-from engineshed_packages.files import read_limited
+from engineshed_client.under_way import UnderWayFile
 from engineshed_packages.ids import check_id
 from engineshed_packages.jsontext import Fields, Json, read_object, without_absent, write_compact
 from engineshed_packages.protocol import Step
@@ -115,57 +115,14 @@ class OwnUnreadable(DiskTrouble):
     """The file is there and says nothing; which version stays is decided by which one was started."""
 
 
-class OwnFile:
-    """``own.json`` on disk; read and written only under the updater's lock."""
+class OwnFile(UnderWayFile[Change]):
+    """``own.json`` on disk; ``load`` raises OwnUnreadable when it says nothing."""
 
     def __init__(self, paths: Paths, fs: FsOps) -> None:
-        self._path = paths.own
-        self._fs = fs
-
-    def load(self) -> Change | None:
-        """The change under way, None without one.
-
-        Raises:
-            OwnUnreadable: it is damaged, or of a newer schema; see ``set_aside``.
-            DiskTrouble: it cannot be read.
-        """
-        try:
-            data = read_limited(self._path, MAX_OWN_BYTES)
-        except FileRefused as err:
-            if err.code == "file-missing":
-                return None
-            raise DiskTrouble("disk-error", err.message) from err
-        try:
-            return Change.from_bytes(data)
-        except (PackagesError, ValueError) as err:
-            raise OwnUnreadable("own-file-unreadable", f"{self._path} cannot be read: {err}") from err
-
-    def save(self, change: Change) -> None:
-        """Replace the file, durably.
-
-        Raises:
-            DiskTrouble: it is as it was.
-        """
-        with client_boundary():
-            self._fs.make_folder(self._path.parent, mode=0o700)
-            self._fs.write_file(self._path, change.to_bytes(), mode=0o600)
-
-    def drop(self) -> None:
-        """The change is over.
-
-        Raises:
-            DiskTrouble: it may still be there.
-        """
-        with client_boundary():
-            self._fs.remove_file(self._path)
-            self._fs.sync_folder(self._path.parent)
-
-    def set_aside(self) -> None:
-        """Keep an unreadable file as ``own.json.corrupt``, for people.
-
-        Raises:
-            DiskTrouble: it may be where it was.
-        """
-        with client_boundary():
-            self._fs.replace(self._path, self._path.with_name(self._path.name + ".corrupt"))
-            self._fs.sync_folder(self._path.parent)
+        super().__init__(
+            paths.own,
+            fs,
+            max_bytes=MAX_OWN_BYTES,
+            read=Change.from_bytes,
+            unreadable=partial(OwnUnreadable, "own-file-unreadable"),
+        )
