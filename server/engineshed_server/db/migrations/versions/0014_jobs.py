@@ -47,6 +47,11 @@ def upgrade() -> None:
     )
     op.create_index(op.f("ix_jobs_created_id"), "jobs", ["created", "id"], unique=False)
     op.create_index(op.f("ix_jobs_state_not_before"), "jobs", ["state", "not_before"], unique=False)
+    _add_schedules()
+    _add_lines()
+
+
+def _add_schedules() -> None:
     op.create_table(
         "schedules",
         sa.Column("name", sa.String(length=64), nullable=False),
@@ -64,6 +69,9 @@ def upgrade() -> None:
         mariadb_engine="InnoDB",
     )
     op.create_index(op.f("ix_schedules_next_run"), "schedules", ["next_run"], unique=False)
+
+
+def _add_lines() -> None:
     op.create_table(
         "job_lines",
         sa.Column("id", types.BigId, autoincrement=True, nullable=False),
