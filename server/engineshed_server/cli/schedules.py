@@ -67,6 +67,8 @@ def set_command(
     node: str | None,
 ) -> None:
     """Switch a schedule and time it; what is not given stays."""
+    if (is_on, timing, zone, node) == (None, None, None, None):
+        raise click.UsageError("nothing to set: expected --on, --off, --timing, --zone or --node")
     with opened(settings) as portal:
         ensure_schedules(portal, SCHEDULES, now=now())
         before = find_schedule(portal, name)

@@ -76,12 +76,6 @@ def add_job(session: Session, record: JobRecord) -> None:
     session.flush()
 
 
-def has_slot(session: Session, schedule: str, slot: datetime) -> bool:
-    """Whether there is a job for that turn of a schedule."""
-    query = select(JobRow.id).where(JobRow.schedule == schedule, JobRow.slot == slot)
-    return session.scalar(query) is not None
-
-
 def find_job(session: Session, job_id: str) -> JobRecord | None:
     """The job with that id."""
     row = session.get(JobRow, job_id)

@@ -68,10 +68,10 @@ def _leave(portal: Portal, line: str) -> None:
 KINDS: Kinds = {
     kind.name: kind
     for kind in (
-        JobKind(name="note", title="Note", work=note),
-        JobKind(name="wait", title="Wait", work=wait),
-        JobKind(name="endless", title="Endless", work=endless, soft_limit_s=3, max_attempts=1),
-        JobKind(name="deaf", title="Deaf", work=deaf, soft_limit_s=1, grace_s=1, max_attempts=1),
+        JobKind(name="note", work=note),
+        JobKind(name="wait", work=wait),
+        JobKind(name="endless", work=endless, soft_limit_s=3, max_attempts=1),
+        JobKind(name="deaf", work=deaf, soft_limit_s=1, grace_s=1, max_attempts=1),
     )
 }
 

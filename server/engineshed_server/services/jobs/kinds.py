@@ -48,14 +48,13 @@ class JobKind:
     """What can be done.
 
     Attributes:
-        name: kebab-case. title: for people.
+        name: kebab-case.
         work: carries one out; may be run again from the start at any time, its effect stays one.
         soft_limit_s: when it is asked to end; after as long again as ``grace_s`` it is killed.
         max_attempts: so often it is tried.
     """
 
     name: str
-    title: str
     work: Callable[[Portal, Run], None]
     soft_limit_s: int = 600
     grace_s: int = 30

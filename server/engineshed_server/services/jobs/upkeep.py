@@ -6,25 +6,17 @@ from datetime import timedelta
 
 from engineshed_server.db import jobs
 from engineshed_server.errors import ServerError
-from engineshed_server.services.approval import reject_forgotten
-from engineshed_server.services.guesses import forget_failures
 from engineshed_server.services.jobs.kinds import JobKind, Run
-from engineshed_server.services.logins import forget_sessions
 from engineshed_server.services.portal import Portal
 from engineshed_server.services.readiness import Status, check_readiness
 from engineshed_server.services.schedules import DefaultSchedule
-from engineshed_server.services.uploads.sweeping import sweep
 
 KEEP_JOBS = timedelta(days=30)  # after their end
 AT_ONCE = 500
 
 
 def prune(portal: Portal, run: Run) -> None:
-    """Forget uploads nobody goes on with, sessions, guesses, engines nobody approved, and old jobs."""
-    sweep(portal, now=run.now)
-    reject_forgotten(portal, now=run.now)
-    forget_failures(portal.database, now=run.now)
-    forget_sessions(portal, now=run.now)
+    """Forget jobs that ended long ago; uploads, sessions and guesses the web server forgets by itself."""
     forgotten = 0
     while True:
         with portal.database.write() as session:
@@ -57,8 +49,8 @@ def look(portal: Portal, run: Run) -> None:
 KINDS = {
     kind.name: kind
     for kind in (
-        JobKind(name="prune", title="Forget what is over", work=prune),
-        JobKind(name="self-check", title="Look whether the portal is well", work=look, max_attempts=1),
+        JobKind(name="prune", work=prune),
+        JobKind(name="self-check", work=look, max_attempts=1),
     )
 }
 SCHEDULES = (

@@ -24,7 +24,7 @@ class HeardBell:
 
 def kinds_of(work: Callable[[Portal, Run], None], *, max_attempts: int = 3) -> Kinds:
     """One kind, ``count``, that does *work*."""
-    kind = JobKind(name="count", title="Count", work=work, max_attempts=max_attempts)
+    kind = JobKind(name="count", work=work, max_attempts=max_attempts)
     return {kind.name: kind}
 
 
